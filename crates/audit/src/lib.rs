@@ -1,0 +1,1 @@
+//! What happened: the hash-chained journal and the session index rebuilt from it.

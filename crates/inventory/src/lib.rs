@@ -1,0 +1,1 @@
+//! Where an amphora is and whose load balancer it serves.

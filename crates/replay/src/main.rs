@@ -1,0 +1,2 @@
+//! Placeholder until the first page is written.
+fn main() {}

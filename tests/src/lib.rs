@@ -1,0 +1,1 @@
+//! The test bed: real amphorae, a real gateway, real clients.
