@@ -1,1 +1,17 @@
-//! The test bed: real amphorae, a real gateway, real clients.
+//! In: names of programs and amphorae. Out: a bed of real amphorae, real gateways, real clients, and what they did.
+//! Never: a mock; what is tested here runs as it does on a controller.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
+
+pub mod amphorae;
+pub mod bed;
+pub mod client;
+pub mod gateway;
+pub mod outcome;
+pub mod seen;
+pub mod terminal;
+
+pub use amphorae::{A, B, BARE, Entry};
+pub use bed::{Bed, bed};
+pub use client::{Client, Land, Via};
+pub use gateway::{Gateway, Setup, gateway};
+pub use outcome::{Outcome, run, run_for};

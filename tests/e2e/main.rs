@@ -1,0 +1,5 @@
+//! In: the programs of this project, OpenSSH, other vendors' clients, real amphorae. Out: what they do together.
+//! Never: an assertion about how fast something was.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod fidelity;
