@@ -1,0 +1,230 @@
+//! In: what happened on a channel, with its time.
+//! Out: asciicast v3 event lines in a buffer; every byte can be had back from them.
+//! Never: I/O; a clock; a byte held in memory that is in no line.
+
+use crate::{
+    escape::escaped_size,
+    header::drawable,
+    live::Stream,
+    pending::Pending,
+    reader::Exit,
+    utf8::{incomplete_tail, invalid_sequences},
+};
+
+/// Most bytes of output in one event, so that a reader needs little memory and a player draws smoothly.
+const LARGEST_EVENT: usize = 64 << 10;
+
+/// The incomplete character at the end of a stream so far: already in the file as a `t` event.
+#[derive(Clone, Copy, Default)]
+struct Tail {
+    bytes: [u8; 3],
+    len: usize,
+}
+
+/// Turns happenings into lines.
+pub(crate) struct Writer {
+    pty: bool,
+    last_micros: u64,
+    stream: Stream,
+    tails: [Tail; 2],
+}
+
+impl Writer {
+    pub(crate) fn new(pty: bool) -> Self {
+        Self {
+            pty,
+            last_micros: 0,
+            stream: Stream::Stdout,
+            tails: Default::default(),
+        }
+    }
+
+    pub(crate) fn output(&mut self, out: &mut Pending, at: u64, stream: Stream, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.switch(out, at, stream);
+        let mut rest = self.join(out, at, bytes);
+        while !rest.is_empty() {
+            let part = first_part(rest);
+            self.part(out, at, part);
+            rest = rest.get(part.len()..).unwrap_or_default();
+        }
+    }
+
+    /// Input as text if it is text, else as base 64.
+    pub(crate) fn input(&mut self, out: &mut Pending, at: u64, bytes: &[u8]) {
+        for part in bytes.chunks(LARGEST_EVENT) {
+            match simdutf8::basic::from_utf8(part) {
+                Ok(text) => self.line(out, at, b'i', |out| out.text(text)),
+                Err(_) => self.line(out, at, b'j', |out| out.base64(part)),
+            }
+        }
+    }
+
+    pub(crate) fn resize(&mut self, out: &mut Pending, at: u64, cols: u32, rows: u32) {
+        let shown = (drawable(cols, 1), drawable(rows, 1));
+        if shown != (cols, rows) {
+            self.line(out, at, b'z', |out| {
+                out.push(format!("{cols}x{rows}").as_bytes())
+            });
+        }
+        self.line(out, at, b'r', |out| {
+            out.push(format!("{}x{}", shown.0, shown.1).as_bytes())
+        });
+    }
+
+    pub(crate) fn marker(&mut self, out: &mut Pending, at: u64, text: &str) {
+        self.line(out, at, b'm', |out| out.text(text));
+    }
+
+    pub(crate) fn exit(&mut self, out: &mut Pending, at: u64, exit: &Exit) {
+        if let Exit::Signal(name) = exit {
+            self.line(out, at, b'g', |out| out.text(name));
+        }
+        // Players want a signed number here; the bits are kept.
+        let status = exit.shell_status().cast_signed();
+        self.line(out, at, b'x', |out| out.push(status.to_string().as_bytes()));
+    }
+
+    /// Characters that were begun and will not be completed.
+    pub(crate) fn finish(&mut self, out: &mut Pending, at: u64) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let tail = std::mem::take(self.tail(stream));
+            if tail.len > 0 {
+                self.switch(out, at, stream);
+                self.readable(out, at, tail.bytes.get(..tail.len).unwrap_or_default());
+            }
+        }
+    }
+
+    fn switch(&mut self, out: &mut Pending, at: u64, stream: Stream) {
+        if self.stream != stream {
+            self.stream = stream;
+            let digit: &[u8] = if stream == Stream::Stdout { b"1" } else { b"2" };
+            self.line(out, at, b's', |out| out.push(digit));
+        }
+    }
+
+    fn tail(&mut self, stream: Stream) -> &mut Tail {
+        let [stdout, stderr] = &mut self.tails;
+        if stream == Stream::Stdout {
+            stdout
+        } else {
+            stderr
+        }
+    }
+
+    /// If a character is open, writes it with what completes (or breaks) it, and returns the bytes after that.
+    fn join<'a>(&mut self, out: &mut Pending, at: u64, bytes: &'a [u8]) -> &'a [u8] {
+        let tail = std::mem::take(self.tail(self.stream));
+        if tail.len == 0 {
+            return bytes;
+        }
+        let mut joined = tail.bytes.get(..tail.len).unwrap_or_default().to_vec();
+        joined.extend_from_slice(bytes.get(..bytes.len().min(3)).unwrap_or_default());
+        if incomplete_tail(&joined) == joined.len() {
+            self.hold(out, at, &joined);
+            return &[];
+        }
+        let first =
+            joined
+                .utf8_chunks()
+                .next()
+                .map_or(0, |chunk| match chunk.valid().chars().next() {
+                    Some(c) => c.len_utf8(),
+                    None => chunk.invalid().len(),
+                });
+        // A tail is a valid beginning, so the first sequence covers at least the tail.
+        let first = first.max(tail.len).min(joined.len());
+        joined.truncate(first);
+        self.readable(out, at, &joined);
+        bytes.get(first - tail.len..).unwrap_or_default()
+    }
+
+    /// One event's worth of output, as text or base 64.
+    fn part(&mut self, out: &mut Pending, at: u64, part: &[u8]) {
+        let (whole, tail) = part.split_at(part.len() - incomplete_tail(part));
+        if !self.pty && !self.cheaper_as_text(whole) {
+            return self.line(out, at, b'b', |out| out.base64(part));
+        }
+        if !whole.is_empty() {
+            self.readable(out, at, whole);
+        }
+        if !tail.is_empty() {
+            self.hold(out, at, tail);
+        }
+    }
+
+    /// Whether text (with the bytes that are none beside it) takes less room than base 64. Estimated, not tried.
+    fn cheaper_as_text(&self, bytes: &[u8]) -> bool {
+        // Each bad byte takes three for U+FFFD and about three in the `f` line.
+        let bad = match simdutf8::basic::from_utf8(bytes) {
+            Ok(_) => 0,
+            Err(_) => match invalid_sequences(bytes, 16 + bytes.len() / 64) {
+                Some(bad) => 32 + 6 * bad,
+                None => return false,
+            },
+        };
+        escaped_size(bytes) + bad <= bytes.len().div_ceil(3) * 4
+    }
+
+    /// Text, and before it the bytes that are none.
+    fn readable(&mut self, out: &mut Pending, at: u64, bytes: &[u8]) {
+        if let Ok(text) = simdutf8::basic::from_utf8(bytes) {
+            return self.line(out, at, b'o', |out| out.text(text));
+        }
+        self.line(out, at, b'f', |out| {
+            let mut separator: &[u8] = b"";
+            for bad in replaced(bytes) {
+                out.push(separator);
+                out.hex(bad);
+                separator = b" ";
+            }
+        });
+        self.line(out, at, b'o', |out| {
+            out.text(&String::from_utf8_lossy(bytes))
+        });
+    }
+
+    /// Writes the incomplete character down and remembers it.
+    fn hold(&mut self, out: &mut Pending, at: u64, bytes: &[u8]) {
+        let mut tail = Tail {
+            bytes: [0; 3],
+            len: bytes.len().min(3),
+        };
+        for (to, from) in tail.bytes.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        *self.tail(self.stream) = tail;
+        self.line(out, at, b't', |out| out.hex(bytes));
+    }
+
+    fn line(&mut self, out: &mut Pending, at: u64, code: u8, data: impl FnOnce(&mut Pending)) {
+        let interval = at.saturating_sub(self.last_micros);
+        self.last_micros += interval;
+        out.push(b"[");
+        out.seconds(interval);
+        out.push(&[b',', b'"', code, b'"', b',', b'"']);
+        data(out);
+        out.push(b"\"]\n");
+    }
+}
+
+/// At most [`LARGEST_EVENT`] bytes, not cut within a character.
+fn first_part(bytes: &[u8]) -> &[u8] {
+    match bytes.get(..LARGEST_EVENT) {
+        Some(part) if part.len() < bytes.len() => part
+            .get(..part.len() - incomplete_tail(part))
+            .unwrap_or(part),
+        _ => bytes,
+    }
+}
+
+/// The real bytes of every U+FFFD in the lossy text of `bytes`, in order: also of those that were U+FFFD all along.
+fn replaced(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.utf8_chunks().flat_map(|chunk| {
+        let genuine = chunk.valid().matches('\u{fffd}').map(str::as_bytes);
+        genuine.chain((!chunk.invalid().is_empty()).then(|| chunk.invalid()))
+    })
+}
