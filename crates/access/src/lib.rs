@@ -1,1 +1,41 @@
-//! Who may land where: names, users, targets, landings, policy. No I/O; the clock is an argument.
+//! In: names, files and keys as text and bytes; the time as an argument.
+//! Out: who somebody is, what a name means, and whether they may land there.
+//! Never: I/O, waiting, a clock, or a grant from anywhere but [`Policy::decide`].
+
+mod fault;
+mod names;
+pub mod table;
+
+mod target;
+
+mod keyline;
+mod principal;
+mod users;
+
+mod decide;
+mod explain;
+mod policy;
+mod request;
+
+mod landing;
+mod probe;
+mod quote;
+
+pub use decide::{Action, Circumstances, Grant, NO_SUCH_AMPHORA, Refusal, Why};
+pub use explain::{Explanation, Reach};
+pub use fault::Fault;
+pub use landing::{
+    Ask, Landing, NAMESPACE, Requested, UpstreamRequest, landing_of_user, upstream_request,
+};
+pub use names::{
+    AmphoraId, GroupName, LoadBalancerId, LoginUser, NameError, ProjectId, SessionId, UserName,
+};
+pub use policy::{Policy, RuleEffect, RuleRef, SCHEMA};
+pub use principal::{Method, Principal, Subject};
+pub use probe::{Fed, LandingFailure, LandingProbe, Nonce, Stream};
+pub use quote::{quote, words_of_shell};
+pub use target::{
+    Amphora, DirectName, LONGEST_TARGET, LoadBalancer, Member, Role, TargetName, UpstreamAddr,
+    is_static_name, parse_direct,
+};
+pub use users::{AuthRefusal, SkFlags, User, Users};

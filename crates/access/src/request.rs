@@ -1,0 +1,214 @@
+//! In: who, where, how and when, in our own words.
+//! Out: the same in Cedar's words.
+//! Never: decides anything.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use cedar_policy::{
+    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
+    Schema,
+};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::decide::{Action, Circumstances};
+use crate::landing::Landing;
+use crate::names::{AmphoraId, LoadBalancerId, LoginUser, ProjectId};
+use crate::principal::Subject;
+use crate::target::{Amphora, LoadBalancer, Role, UpstreamAddr};
+
+/// Cedar's words could not be made: a refusal, never an allow.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Untranslatable(String);
+
+impl Untranslatable {
+    fn because(error: impl ToString) -> Self {
+        Self(error.to_string())
+    }
+}
+
+type Words<T> = Result<T, Untranslatable>;
+
+/// The entity types of the schema, parsed once.
+#[derive(Debug)]
+pub(crate) struct Kinds {
+    user: EntityTypeName,
+    group: EntityTypeName,
+    project: EntityTypeName,
+    load_balancer: EntityTypeName,
+    amphora: EntityTypeName,
+    role: EntityTypeName,
+    landing: EntityTypeName,
+    method: EntityTypeName,
+    action: EntityTypeName,
+}
+
+impl Kinds {
+    pub(crate) fn new() -> Words<Self> {
+        let kind = |name: &str| {
+            name.parse::<EntityTypeName>()
+                .map_err(Untranslatable::because)
+        };
+        Ok(Self {
+            user: kind("User")?,
+            group: kind("Group")?,
+            project: kind("Project")?,
+            load_balancer: kind("LoadBalancer")?,
+            amphora: kind("Amphora")?,
+            role: kind("Role")?,
+            landing: kind("Landing")?,
+            method: kind("Method")?,
+            action: kind("Action")?,
+        })
+    }
+
+    /// The entities around one question: who asks, and what they ask about.
+    pub(crate) fn entities(&self, subject: &Subject, amphora: &Amphora) -> Words<Entities> {
+        let balancer = &amphora.load_balancer;
+        let project = uid(&self.project, balancer.project.as_str());
+        let balancer_uid = uid(&self.load_balancer, &balancer.id.to_string());
+        let groups: HashSet<EntityUid> = subject
+            .groups
+            .iter()
+            .map(|group| uid(&self.group, group.as_str()))
+            .collect();
+        let mut of_amphora = HashMap::from([
+            ("load_balancer".to_owned(), entity(&balancer_uid)),
+            ("names".to_owned(), strings(&amphora.names)),
+        ]);
+        if let Some(role) = amphora.role {
+            of_amphora.insert("role".to_owned(), entity(&uid(&self.role, role.as_str())));
+        }
+        let of_balancer = HashMap::from([
+            ("name".to_owned(), string(&balancer.name)),
+            ("tags".to_owned(), strings(&balancer.tags)),
+            ("provider".to_owned(), string(&balancer.provider)),
+            ("project".to_owned(), entity(&project)),
+        ]);
+        let of_project = balancer
+            .project_name
+            .iter()
+            .map(|name| ("name".to_owned(), string(name)))
+            .collect();
+        let made = |uid, attributes, parents| {
+            Entity::new(uid, attributes, parents).map_err(Untranslatable::because)
+        };
+        let all = [
+            Entity::new_no_attrs(uid(&self.user, subject.name.as_str()), groups),
+            made(
+                uid(&self.amphora, &amphora.id.to_string()),
+                of_amphora,
+                HashSet::from([balancer_uid.clone()]),
+            )?,
+            made(balancer_uid, of_balancer, HashSet::from([project.clone()]))?,
+            made(project, of_project, HashSet::new())?,
+        ];
+        // The attributes were made here by hand to fit the schema; `tests::entities_fit_the_schema` checks that they do.
+        Entities::from_entities(all, None).map_err(Untranslatable::because)
+    }
+
+    /// The circumstances in one landing.
+    pub(crate) fn context(
+        &self,
+        subject: &Subject,
+        landing: Landing,
+        circumstances: &Circumstances,
+    ) -> Words<Context> {
+        let moment = circumstances.now.to_zoned(TimeZone::UTC);
+        let mut pairs = vec![
+            (
+                "landing".to_owned(),
+                entity(&uid(&self.landing, landing.as_str())),
+            ),
+            (
+                "time".to_owned(),
+                RestrictedExpression::new_datetime(datetime(circumstances.now)),
+            ),
+            (
+                "hour".to_owned(),
+                RestrictedExpression::new_long(i64::from(moment.hour())),
+            ),
+            (
+                "weekday".to_owned(),
+                RestrictedExpression::new_long(i64::from(moment.weekday().to_monday_one_offset())),
+            ),
+            (
+                "source".to_owned(),
+                RestrictedExpression::new_ip(subject.source.to_string()),
+            ),
+            (
+                "method".to_owned(),
+                entity(&uid(&self.method, subject.method.as_str())),
+            ),
+        ];
+        if let Some(reason) = &circumstances.reason {
+            pairs.push(("reason".to_owned(), string(reason)));
+        }
+        Context::from_pairs(pairs).map_err(Untranslatable::because)
+    }
+
+    /// One question, checked against the schema.
+    pub(crate) fn request(
+        &self,
+        subject: &Subject,
+        amphora: &Amphora,
+        action: Action,
+        context: Context,
+        schema: &Schema,
+    ) -> Words<Request> {
+        Request::new(
+            uid(&self.user, subject.name.as_str()),
+            uid(&self.action, action.as_str()),
+            uid(&self.amphora, &amphora.id.to_string()),
+            context,
+            Some(schema),
+        )
+        .map_err(Untranslatable::because)
+    }
+}
+
+fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
+    EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
+}
+
+fn entity(uid: &EntityUid) -> RestrictedExpression {
+    RestrictedExpression::new_entity_uid(uid.clone())
+}
+
+fn string(text: &str) -> RestrictedExpression {
+    RestrictedExpression::new_string(text.to_owned())
+}
+
+fn strings<'a>(texts: impl IntoIterator<Item = &'a String>) -> RestrictedExpression {
+    RestrictedExpression::new_set(texts.into_iter().map(|text| string(text)))
+}
+
+/// As Cedar reads it, to the millisecond.
+fn datetime(moment: Timestamp) -> String {
+    moment.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+/// An amphora that does not exist, for the same work as for one that does.
+pub(crate) fn decoy() -> Words<Arc<Amphora>> {
+    let nothing = uuid::Uuid::nil();
+    let project = ProjectId::parse("00000000000000000000000000000000");
+    Ok(Arc::new(Amphora {
+        id: AmphoraId::from(nothing),
+        names: Vec::new(),
+        address: UpstreamAddr(SocketAddr::from(([0, 0, 0, 0], 0))),
+        login_user: LoginUser::parse("nobody").map_err(Untranslatable::because)?,
+        load_balancer: Arc::new(LoadBalancer {
+            id: LoadBalancerId::from(nothing),
+            name: "a load balancer that does not exist".to_owned(),
+            project: project.map_err(Untranslatable::because)?,
+            project_name: Some("a project that does not exist".to_owned()),
+            tags: BTreeSet::from(["none".to_owned(), "such".to_owned()]),
+            provider: "amphora".to_owned(),
+        }),
+        role: Some(Role::Standalone),
+        compute_id: None,
+    }))
+}
