@@ -35,7 +35,7 @@ pub fn project() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// A file of the bed: `script("pty.py")`.
+/// A file of the bed: `script("terminal.py")`.
 pub fn script(name: &str) -> PathBuf {
     project().join("tests/bed").join(name)
 }

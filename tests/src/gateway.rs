@@ -30,7 +30,7 @@ use crate::{
 pub const POLICY: &str = r#"
 permit (principal in Group::"admins", action, resource);
 permit (principal == User::"bob", action, resource in LoadBalancer::"5e1a1ba0-7c2e-4a64-9c3d-0f3b6b1c7a01")
-  when { context.landing == "plain" };
+  when { context.landing == Landing::"plain" };
 permit (principal == User::"dave", action in [Action::"connect", Action::"exec"], resource);
 permit (principal == User::"erin", action in [Action::"connect", Action::"sftp"], resource);
 "#;
@@ -50,6 +50,7 @@ pub struct Setup {
     pub inventory: String,
     /// `users.toml`
     pub users: String,
+    recordings: PathBuf,
     settings: BTreeMap<String, Vec<String>>,
     environment: Vec<(String, String)>,
 }
@@ -61,6 +62,12 @@ impl Setup {
         let key = |l: &str| l.split('=').next().unwrap_or_default().trim().to_owned();
         lines.retain(|l| key(l) != key(line));
         lines.push(line.to_owned());
+    }
+    /// Recordings in another place than the gateway's own directory.
+    pub fn recordings(&mut self, dir: &Path) {
+        fs::create_dir_all(dir).unwrap();
+        self.set("recording", &format!("directory = {:?}", dir.display().to_string()));
+        self.recordings = dir.to_owned();
     }
     /// A variable of the gateway's environment.
     pub fn env(&mut self, name: &str, value: &str) {
@@ -87,6 +94,7 @@ pub struct Gateway {
     pub port: u16,
     child: Child,
     keys: BTreeMap<String, PathBuf>,
+    recordings: PathBuf,
 }
 
 /// The gateway that tests share which change nothing.
@@ -109,7 +117,7 @@ impl Gateway {
         let (setup, keys, port) = Gateway::prepare(change);
         let dir = setup.dir.clone();
         let child = Gateway::spawn(&dir, &setup.environment);
-        let mut gateway = Gateway { dir, port, child, keys };
+        let mut gateway = Gateway { dir, port, child, keys, recordings: setup.recordings };
         gateway.wait();
         gateway
     }
@@ -134,6 +142,7 @@ impl Gateway {
             policy: POLICY.to_owned(),
             inventory: amphorae::inventory(&amphorae::ALL),
             users: users(&keys),
+            recordings: dir.join("recordings"),
             settings: BTreeMap::new(),
             environment: Vec::new(),
             dir,
@@ -245,7 +254,7 @@ impl Gateway {
 
     /// Where recordings are.
     pub fn recordings(&self) -> PathBuf {
-        self.dir.join("recordings")
+        self.recordings.clone()
     }
 
     /// All events of the journal, oldest first.

@@ -41,6 +41,7 @@ fn scp_both_ways(option: &str) {
         there(client, &format!("rm -rf {there_is}"));
         let up = with_host(client, via, "scp", &["-q", option, "-r", &tree, &format!("HOST:{there_is}")]).good();
         let back = client.home().join(format!("back{option}{via:?}"));
+        fs::remove_dir_all(&back).ok();
         with_host(client, via, "scp", &["-q", option, "-r", &format!("HOST:{there_is}"), &back.display().to_string()]).good();
         let mut hashes = client.command("bash");
         hashes.current_dir(&back).args(["-c", HASHES]);

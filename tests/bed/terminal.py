@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Run a program on a pseudo-terminal of its own and talk to it by script.
 
-    pty.py [--size ROWSxCOLS] SCRIPT -- COMMAND…
+    terminal.py [--size ROWSxCOLS] SCRIPT -- COMMAND…
 
 Lines of SCRIPT (a file): `expect TEXT` waits until TEXT was shown since the last expect; `send TEXT` types it
 (both with Python's escapes); `resize ROWS COLS`; `close` hangs up. After the script everything is read to the
@@ -42,7 +42,7 @@ class Terminal:
         while (at := self.shown.find(text, self.mark)) < 0:
             if not self.read(0.5) or time.monotonic() > end:
                 sys.stdout.buffer.write(self.shown)
-                print(f"pty.py: {text!r} was not shown", file=sys.stderr)
+                print(f"terminal.py: {text!r} was not shown", file=sys.stderr)
                 try:
                     os.kill(self.pid, signal.SIGKILL)
                 except ProcessLookupError:
