@@ -1,2 +1,36 @@
-//! Placeholder until the first page is written.
-fn main() {}
+//! ampgate: the bastion between operators and Octavia's amphorae.
+//!
+//! In: a command line. Out: the one thing it names. Never: more than choosing; each command is a file under `cli/`.
+
+mod admit;
+mod ask;
+mod bridge;
+mod cli;
+mod config;
+mod control;
+mod gateway;
+mod inner;
+mod jump;
+mod keeping;
+mod land;
+mod limits;
+mod listen;
+mod live;
+mod outer;
+mod recorder;
+mod registry;
+mod rules;
+mod sentence;
+mod session;
+mod ssh;
+mod tell;
+mod upstream;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    cli::run(cli::Arguments::parse())
+}

@@ -1,0 +1,143 @@
+//! In: a principal, a target name, and what is asked for there. Out: a `Grant`, or a refusal that says no more than it must.
+//! Never: decides by itself; it resolves, asks `access::decide`, and writes the answer down.
+
+use std::sync::Arc;
+
+use ampgate_access::{Amphora, Circumstances, Grant, NO_SUCH_AMPHORA, Principal, Requested, SessionId, TargetName};
+use ampgate_audit::{About, Event};
+use ampgate_inventory::Resolution;
+use jiff::Timestamp;
+
+use crate::ask::Asked;
+use crate::rules::Rules;
+use crate::sentence::Trouble;
+use crate::session::Visit;
+
+fn now() -> Circumstances {
+    Circumstances { now: Timestamp::now(), reason: None }
+}
+
+/// The one amphora that `name` means and that this principal may connect to.
+///
+/// # Errors
+/// The same refusal, after the same work, for a name that means nothing and for one that is forbidden (row 22 of
+/// docs/KNOWN-ATTACKS.md). Only who may reach several is told that there are several.
+pub async fn resolve(rules: &Rules, principal: &Principal, name: Option<&TargetName>) -> Result<Arc<Amphora>, Trouble> {
+    let found = match name {
+        Some(name) => rules.inventory.resolve(name).await.unwrap_or(Resolution::None),
+        None => Resolution::None,
+    };
+    let circumstances = now();
+    let candidates = match found {
+        Resolution::None => Vec::new(),
+        Resolution::One(amphora) => vec![amphora],
+        Resolution::Many(amphorae) => amphorae,
+    };
+    if candidates.is_empty() {
+        rules.policy.decide_decoy(principal, &circumstances);
+    }
+    let mut reachable: Vec<_> = candidates.into_iter().filter(|a| rules.policy.may_connect(principal, a, &circumstances)).collect();
+    match (reachable.pop(), reachable.as_slice()) {
+        (Some(amphora), []) => Ok(amphora),
+        (Some(last), others) => {
+            let mut names: Vec<String> = others.iter().chain([&last]).map(|a| format!("amphora-{}", a.id)).collect();
+            names.sort();
+            Err(Trouble::Denied(format!("that name means several amphorae; say which: {}", names.join(", "))))
+        }
+        (None, _) => Err(Trouble::Denied(NO_SUCH_AMPHORA.to_owned())),
+    }
+}
+
+/// Decides what was asked for, and journals the decision.
+///
+/// # Errors
+/// The refusal, in the operator's words; the rules behind it are in the journal.
+pub fn admit(visit: &Visit, asked: &Asked, session: SessionId) -> Result<(Grant, Arc<Amphora>), Trouble> {
+    let gateway = &visit.gateway;
+    let rules = gateway.rules();
+    let circumstances = now();
+    gateway.takes_sessions()?;
+    let about = about(visit, asked);
+    let refuse = |trouble: Trouble, by: Vec<String>, landing: &str| {
+        let mut about = about.clone();
+        about.landing = landing.into();
+        gateway.journal(Some(session), Event::GrantRefused {
+            about: Box::new(about),
+            refusal: trouble.to_string().into(),
+            rules: by.into_iter().map(Into::into).collect(),
+            reason: None,
+        });
+        Err(trouble)
+    };
+    let Some(amphora) = visit.amphora.clone() else {
+        rules.policy.decide_decoy(&visit.principal, &circumstances);
+        return refuse(Trouble::Denied(NO_SUCH_AMPHORA.to_owned()), vec![], "");
+    };
+    if let Err(gone) = rules.users.recheck(&visit.principal, circumstances.now) {
+        return refuse(Trouble::Revoked(gone.to_string()), vec![], "");
+    }
+    let landing = match visit.landing() {
+        Ok(Requested::Landing(landing)) => Some(landing),
+        Ok(Requested::Default) => rules.policy.default_landing(&visit.principal, &amphora, &circumstances),
+        Err(trouble) => return refuse(trouble, vec![], ""),
+    };
+    let Some(landing) = landing else {
+        return refuse(Trouble::Denied(NO_SUCH_AMPHORA.to_owned()), vec![], "");
+    };
+    match rules.policy.decide(session, &visit.principal, &amphora, landing, asked.ask.action(), &circumstances) {
+        Ok(grant) => {
+            let mut about = about.clone();
+            about.landing = landing.to_string().into();
+            let until = grant.ends().map(|end| end.to_string().into());
+            let by = grant.rules().iter().map(|rule| rule.to_string().into()).collect();
+            gateway.journal(Some(session), Event::GrantGiven { about: Box::new(about), rules: by, until, reason: None });
+            Ok((grant, amphora))
+        }
+        Err(refusal) => {
+            let by = refusal.rules().iter().map(ToString::to_string).collect();
+            refuse(Trouble::Denied(refusal.operator_text().to_owned()), by, &landing.to_string())
+        }
+    }
+}
+
+/// The facts that every event of a session repeats.
+pub fn about(visit: &Visit, asked: &Asked) -> About {
+    let mut about = About {
+        connection: visit.connection.id.as_str().into(),
+        user: visit.principal.name().as_str().into(),
+        source: visit.connection.source.ip().to_string().into(),
+        target: visit.target.as_str().into(),
+        action: asked.ask.action().to_string().into(),
+        ..About::default()
+    };
+    if let ampgate_access::Ask::Exec(command) = &asked.ask {
+        about.command = Some(command.as_slice().into());
+    }
+    if let Some(amphora) = &visit.amphora {
+        about.amphora = amphora.id.to_string().into();
+        about.load_balancer = amphora.load_balancer.id.to_string().into();
+        about.load_balancer_name = amphora.load_balancer.name.as_str().into();
+        about.project = amphora.load_balancer.project.to_string().into();
+    }
+    about
+}
+
+/// What `ssh gateway` answers: the targets this principal may reach, and what to type.
+pub async fn greeting(rules: &Rules, principal: &Principal, gateway: &str, now: Timestamp) -> String {
+    let circumstances = Circumstances { now, reason: None };
+    let mut lines = Vec::new();
+    for amphora in rules.inventory.all().await.unwrap_or_default() {
+        if rules.policy.may_connect(principal, &amphora, &circumstances) {
+            lines.push(format!("  amphora-{}  {}", amphora.id, amphora.load_balancer.name.escape_debug()));
+        }
+    }
+    lines.sort();
+    if lines.is_empty() {
+        lines.push("  (none: ask an admin to run `ampgate what-can` for you)".to_owned());
+    }
+    format!(
+        "ampgate: hello {}. This gateway gives no shell of its own.\nYou may reach:\n{}\nType  ssh -J {gateway} amphora-<uuid>   (root@ or netns@ before the name for another landing)\n",
+        principal.name(),
+        lines.join("\n"),
+    )
+}

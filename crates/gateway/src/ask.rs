@@ -1,0 +1,136 @@
+//! In: the requests on one session channel. Out: what the operator asks for, with terminal and environment.
+//! Never: grants a request type that is not named here; agent, X11 and unknown subsystems are refused.
+
+use std::time::Duration;
+
+use ampgate_access::Ask;
+use russh::server::{Handle, Msg};
+use russh::{ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty};
+
+use crate::config::Config;
+
+/// Variables and bytes of environment that one channel may send; OpenSSH clients send a handful.
+const MAX_VARIABLES: usize = 64;
+const MAX_ENVIRONMENT: usize = 32 << 10;
+/// Longest command: Linux takes 128 KiB as one argument, and the landing quotes it.
+pub const MAX_COMMAND: usize = 120 << 10;
+/// Time between opening the channel and saying what it is for.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Terminals larger than this are clamped: no emulator downstream is asked for 65535 columns.
+const MAX_COLUMNS: u32 = 1000;
+const MAX_ROWS: u32 = 1000;
+
+/// The operator's side of one session channel.
+pub struct Downstream {
+    pub id: ChannelId,
+    pub read: ChannelReadHalf,
+    pub write: ChannelWriteHalf<Msg>,
+    pub handle: Handle,
+}
+
+/// A terminal as asked for (RFC 4254 section 6.2).
+#[derive(Clone, Debug)]
+pub struct Terminal {
+    pub name: String,
+    pub size: Size,
+    pub modes: Vec<(Pty, u32)>,
+}
+
+/// Columns, rows, and both in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    pub columns: u32,
+    pub rows: u32,
+    pub width: u32,
+    pub height: u32,
+}
+
+impl Size {
+    pub fn clamped(columns: u32, rows: u32, width: u32, height: u32) -> Self {
+        Self { columns: columns.min(MAX_COLUMNS), rows: rows.min(MAX_ROWS), width: width.min(u16::MAX.into()), height: height.min(u16::MAX.into()) }
+    }
+}
+
+/// All that was asked for before the session can begin.
+#[derive(Debug)]
+pub struct Asked {
+    pub ask: Ask,
+    pub terminal: Option<Terminal>,
+    pub environment: Vec<(String, String)>,
+}
+
+/// Why a channel ended before it asked for anything that is given.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NoAsk {
+    /// The client closed the channel, or waited too long.
+    Gone,
+    /// Something else than a shell, a command or sftp.
+    NotOffered(String),
+}
+
+/// Reads requests until one says what the channel is for. That one is not yet answered.
+pub async fn read(down: &mut Downstream, config: &Config) -> Result<Asked, NoAsk> {
+    tokio::time::timeout(PATIENCE, read_requests(down, config)).await.unwrap_or(Err(NoAsk::Gone))
+}
+
+async fn read_requests(down: &mut Downstream, config: &Config) -> Result<Asked, NoAsk> {
+    let mut terminal = None;
+    let mut environment: Vec<(String, String)> = Vec::new();
+    let mut bytes = 0;
+    while let Some(message) = down.read.wait().await {
+        let ask = match message {
+            ChannelMsg::SetEnv { variable_name, variable_value, .. } => {
+                bytes += variable_name.len() + variable_value.len();
+                let passes = config.passes_environment(&variable_name) && environment.len() < MAX_VARIABLES && bytes <= MAX_ENVIRONMENT;
+                if passes {
+                    environment.push((variable_name, variable_value));
+                }
+                answer(down, passes).await;
+                continue;
+            }
+            ChannelMsg::RequestPty { term, col_width, row_height, pix_width, pix_height, terminal_modes, .. } => {
+                let size = Size::clamped(col_width, row_height, pix_width, pix_height);
+                let good = term.len() <= 128 && terminal.is_none();
+                if good {
+                    terminal = Some(Terminal { name: term, size, modes: terminal_modes });
+                }
+                answer(down, good).await;
+                continue;
+            }
+            ChannelMsg::WindowChange { col_width, row_height, pix_width, pix_height } => {
+                if let Some(terminal) = terminal.as_mut() {
+                    terminal.size = Size::clamped(col_width, row_height, pix_width, pix_height);
+                }
+                continue;
+            }
+            ChannelMsg::RequestShell { .. } => Ask::Shell,
+            ChannelMsg::Exec { command, .. } if command.len() <= MAX_COMMAND => Ask::Exec(command),
+            ChannelMsg::Exec { command, .. } => {
+                return Err(NoAsk::NotOffered(format!("the command is {} bytes long, and {MAX_COMMAND} is the limit; put it into a script and copy that", command.len())));
+            }
+            ChannelMsg::RequestSubsystem { name, .. } if name == "sftp" => Ask::Sftp,
+            ChannelMsg::RequestSubsystem { name, .. } => {
+                return Err(NoAsk::NotOffered(format!("there is no subsystem {:?} here, only sftp", clipped(&name))));
+            }
+            ChannelMsg::RequestX11 { .. } | ChannelMsg::AgentForward { .. } => {
+                answer(down, false).await;
+                continue;
+            }
+            ChannelMsg::Close => return Err(NoAsk::Gone),
+            // Data, EOF and signals before there is a program: nothing could take them.
+            _ => continue,
+        };
+        return Ok(Asked { ask, terminal, environment });
+    }
+    Err(NoAsk::Gone)
+}
+
+/// Answers the oldest unanswered request of the channel; nothing is sent where none was wanted.
+pub async fn answer(down: &Downstream, yes: bool) {
+    // A failed send means that the connection is gone, which the next read tells.
+    let _ = if yes { down.handle.channel_success(down.id).await } else { down.handle.channel_failure(down.id).await };
+}
+
+fn clipped(text: &str) -> String {
+    text.chars().take(64).collect()
+}

@@ -1,0 +1,28 @@
+//! In: the configuration and the files it names. Out: every fault of all of them, or the configuration in force.
+//! Never: opens a socket, or changes anything.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks on stdout and stderr")]
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::{Outcome, count, load};
+
+#[derive(Args)]
+#[command(after_help = "Examples:\n  ampgate check\n  ampgate --config ./ampgate.toml check\n\nExit status 64 when anything is at fault.")]
+pub struct Check {
+    /// Say only whether all is well.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+impl Check {
+    pub fn run(self, config: &Path) -> Outcome {
+        let loaded = load(config)?;
+        if !self.quiet {
+            print!("{}", loaded.config.to_toml());
+            eprintln!("ampgate: all is well: {} in {}", count(loaded.rules.users.iter().count(), "user"), loaded.config.users.display());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,260 @@
+//! In: the configuration. Out: the gateway, running until it has drained; in front of it, as its parent, the signer.
+//! Never: root where strangers talk; the part that listens runs as [process] user, and holds no octavia or sealing key.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the listening line is for people and scripts")]
+
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ampgate_audit::Event;
+use anyhow::{Context as _, bail};
+use clap::Args;
+use nix::unistd::User;
+use rustix::process::Signal;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::{Failure, Outcome, load};
+use crate::config::{Config, Log};
+use crate::gateway::Gateway;
+use crate::listen::{self, Workers};
+use crate::rules::{self, Loaded};
+use crate::sentence::Trouble;
+use crate::{control, keeping};
+
+/// A signer that dies is started again, after this.
+const RESTART: Duration = Duration::from_millis(500);
+/// The gateway waits this long for its signer's socket.
+const SIGNER_START: Duration = Duration::from_secs(10);
+
+#[derive(Args)]
+#[command(after_help = "Signals: SIGTERM drains and ends, SIGHUP reads configuration, policy, users and inventory again.")]
+pub struct Serve {
+    /// Only the gateway itself: its parent keeps the signer.
+    #[arg(long, hide = true)]
+    relay: bool,
+}
+
+impl Serve {
+    pub fn run(self, path: &Path) -> Outcome {
+        // Faults are told here, before any process or socket; exit status 64.
+        let loaded = load(path)?;
+        start_log(&loaded.config.log)?;
+        if self.relay || !loaded.config.signer.start {
+            may_listen(&loaded.config)?;
+            return relay(path, loaded).map_err(Failure::Other);
+        }
+        supervise(path, &loaded.config).map_err(Failure::Other)
+    }
+}
+
+pub fn start_log(log: &Log) -> anyhow::Result<()> {
+    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&log.level)?).with_writer(std::io::stderr);
+    if log.json { builder.json().init() } else { builder.init() }
+    Ok(())
+}
+
+/// The process which talks to strangers is not root.
+fn may_listen(config: &Config) -> anyhow::Result<()> {
+    if rustix::process::geteuid().is_root() {
+        bail!("the gateway does not run as root; name a user in [process] user, or start it as one ({} is the configuration's gateway)", config.name);
+    }
+    Ok(())
+}
+
+/// Keeps both processes: the signer is started again when it dies, the gateway's end is the end.
+fn supervise(path: &Path, config: &Config) -> anyhow::Result<()> {
+    let root = rustix::process::geteuid().is_root();
+    if root && (config.process.user.is_none() || config.process.signer_user.is_none()) {
+        bail!("started by root, the gateway needs other users to run as; set user and signer_user in [process] (`ampgate init --help` shows how to make them)");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut term = signal(SignalKind::terminate())?;
+        let mut int = signal(SignalKind::interrupt())?;
+        let mut hup = signal(SignalKind::hangup())?;
+        let mut signer = start(path, &["signer"], config.process.signer_user.as_deref(), root)?;
+        let mut relay = start(path, &["serve", "--relay"], config.process.user.as_deref(), root)?;
+        let mut tick = tokio::time::interval(RESTART);
+        loop {
+            tokio::select! {
+                _ = term.recv() => send(&relay, Signal::TERM),
+                _ = int.recv() => send(&relay, Signal::TERM),
+                _ = hup.recv() => send(&relay, Signal::HUP),
+                _ = tick.tick() => {
+                    if let Some(status) = relay.try_wait()? {
+                        send(&signer, Signal::TERM);
+                        let _ = signer.wait();
+                        return ended(status);
+                    }
+                    if let Some(status) = signer.try_wait()? {
+                        tracing::error!(%status, "the signer ended; it is started again");
+                        signer = start(path, &["signer"], config.process.signer_user.as_deref(), root)?;
+                    }
+                }
+            }
+        }
+    })
+}
+
+fn ended(status: ExitStatus) -> anyhow::Result<()> {
+    if status.success() { Ok(()) } else { bail!("the gateway ended: {status}") }
+}
+
+fn send(child: &Child, signal: Signal) {
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        // A child that is gone is seen by the next look.
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}
+
+/// Starts this program again as one of the two processes, as the user that it shall be.
+fn start(path: &Path, arguments: &[&str], user: Option<&str>, root: bool) -> anyhow::Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("--config").arg(path).args(arguments);
+    if let Some(name) = user.filter(|_| root) {
+        let user = User::from_name(name)?.with_context(|| format!("[process]: there is no user {name}"))?;
+        // With both set, the standard library also drops root's other groups.
+        command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+    }
+    command.env_remove("SSH_AUTH_SOCK");
+    command.spawn().with_context(|| format!("ampgate {} cannot be started", arguments.join(" ")))
+}
+
+/// The gateway itself.
+fn relay(path: &Path, loaded: Loaded) -> anyhow::Result<()> {
+    // When the parent is killed, nothing may go on without its signer.
+    if loaded.config.signer.start {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    }
+    harden()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(path, loaded))
+}
+
+/// No core dumps, no ptrace by the same user; as many files as the system allows.
+fn harden() -> anyhow::Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    let files = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum })?;
+    Ok(())
+}
+
+async fn serve(path: &Path, loaded: Loaded) -> anyhow::Result<()> {
+    let Loaded { config, rules } = loaded;
+    wait_for(&config.signer.socket).await;
+    let gateway = Gateway::open(path, config, rules).await?;
+    let mut listeners = Vec::new();
+    for address in &gateway.config.listen {
+        listeners.push(TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?);
+    }
+    let control = control::bind(&gateway.config.control.socket).with_context(|| format!("the control socket {} cannot be made", gateway.config.control.socket.display()))?;
+    let workers = Arc::new(Workers::start(&gateway)?);
+    let stop = Arc::new(AtomicBool::new(false));
+    let syncing = keeping::sync(Arc::clone(&gateway), Arc::clone(&stop))?;
+    tokio::spawn(keeping::prove(Arc::clone(&gateway)));
+    tokio::spawn(keeping::review(Arc::clone(&gateway)));
+    tokio::spawn(control::serve(Arc::clone(&gateway), control));
+    gateway.journal(None, Event::GatewayStarted {
+        version: env!("CARGO_PKG_VERSION").into(),
+        gateway: gateway.config.name.as_str().into(),
+        pid: std::process::id(),
+        listen: gateway.config.listen.iter().map(|a| a.to_string().into()).collect(),
+        config: path.display().to_string().into(),
+    });
+    let accepting: Vec<_> = listeners.into_iter().map(|listener| {
+        if let Ok(address) = listener.local_addr() {
+            println!("ampgate: listening on {address}");
+        }
+        tokio::spawn(listen::accept(Arc::clone(&gateway), Arc::clone(&workers), listener))
+    }).collect();
+    signals(&gateway).await?;
+    for task in accepting {
+        task.abort();
+    }
+    let cut = drain(&gateway).await;
+    gateway.journal(None, Event::GatewayStopped { reason: "SIGTERM".into(), sessions_cut: cut });
+    stop.store(true, Ordering::Release);
+    let _ = tokio::task::spawn_blocking(move || syncing.join()).await;
+    gateway.finish_index();
+    let _ = std::fs::remove_file(&gateway.config.control.socket);
+    Ok(())
+}
+
+/// The signer is started at the same moment; its socket comes a moment later.
+async fn wait_for(socket: &Path) {
+    let deadline = Instant::now() + SIGNER_START;
+    while tokio::net::UnixStream::connect(socket).await.is_err() && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Reloads at SIGHUP; returns at SIGTERM.
+async fn signals(gateway: &Arc<Gateway>) -> anyhow::Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut hup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = term.recv() => return Ok(()),
+            _ = int.recv() => return Ok(()),
+            _ = hup.recv() => reload(gateway).await,
+        }
+    }
+}
+
+/// All files anew, or none of them.
+async fn reload(gateway: &Arc<Gateway>) {
+    match rules::load(&gateway.config_path) {
+        Ok(Loaded { config, rules }) => {
+            if config != gateway.config {
+                tracing::warn!("ampgate.toml changed; policy, users and inventory are in force, its other settings after a restart");
+            }
+            gateway.replace_rules(rules);
+            let revoked = keeping::review_now(gateway).await;
+            tracing::info!(revoked, "reloaded");
+            gateway.journal(None, Event::ConfigReloaded {
+                by: "SIGHUP".into(),
+                files: [&config.policy, &config.users, &config.inventory].map(|p| p.display().to_string().into()).to_vec(),
+                config: gateway.config_path.display().to_string().into(),
+                revoked: revoked as u64,
+            });
+        }
+        Err(faults) => {
+            for fault in &faults {
+                tracing::error!("not reloaded, the old version stays in force: {fault}");
+            }
+            gateway.journal(None, Event::ConfigRefused { by: "SIGHUP".into(), faults: faults.iter().map(|f| f.to_string().into()).collect() });
+        }
+    }
+}
+
+/// No new sessions; the running ones have until the deadline. Returns how many it cut.
+async fn drain(gateway: &Arc<Gateway>) -> u64 {
+    let deadline = gateway.config.limits.drain;
+    gateway.drain();
+    gateway.journal(None, Event::GatewayDraining { sessions: gateway.sessions.count() as u64, deadline_seconds: deadline.as_secs() });
+    let until = Instant::now() + deadline;
+    for live in gateway.sessions.all() {
+        live.announce(&format!("the gateway is shutting down; this session ends in {} s", deadline.as_secs()));
+    }
+    while gateway.sessions.count() > 0 && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let rest = gateway.sessions.all();
+    for live in &rest {
+        live.end(Trouble::Revoked("the gateway is shutting down".to_owned()));
+    }
+    let cut_off = Instant::now() + Duration::from_secs(5);
+    while gateway.sessions.count() > 0 && Instant::now() < cut_off {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    rest.len() as u64
+}

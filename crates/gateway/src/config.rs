@@ -1,0 +1,391 @@
+//! In: `ampgate.toml`. Out: `Config`, every setting with its default, or every fault of the file at once.
+//! Never: reads another file, opens a socket, or takes a key it does not know.
+
+mod section;
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ampgate_access::{Fault, LoginUser};
+
+use section::Source;
+pub use section::{show_duration, show_size};
+
+/// The whole configuration, meant form. Paths are absolute or relative to where the program runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    pub listen: Vec<SocketAddr>,
+    /// What operators call this gateway; printed by `ampgate ssh-config`, in recordings and in the journal.
+    pub name: String,
+    pub policy: PathBuf,
+    pub users: PathBuf,
+    pub inventory: PathBuf,
+    pub host_keys: HostKeys,
+    pub process: Process,
+    pub signer: Signer,
+    pub recording: Recording,
+    pub state: PathBuf,
+    pub control: Control,
+    pub limits: Limits,
+    pub upstream: Upstream,
+    pub log: Log,
+}
+
+/// Host keys, as OpenSSH private key files.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HostKeys {
+    /// What the gateway itself shows.
+    pub outer: PathBuf,
+    /// What every target shows behind `-J`: one `known_hosts` line covers them all.
+    pub inner: PathBuf,
+}
+
+/// Who the two processes run as when `serve` is started by root.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Process {
+    pub user: Option<String>,
+    pub signer_user: Option<String>,
+}
+
+/// The process that holds the octavia key ring and the sealing key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Signer {
+    pub socket: PathBuf,
+    /// Started by `serve`; false where a unit of its own runs it.
+    pub start: bool,
+    /// The octavia key ring, newest first.
+    pub keys: Vec<PathBuf>,
+    pub sealing_key: PathBuf,
+    /// Another ssh-agent for the octavia keys (an HSM, say); seals still come from the signer.
+    pub agent: Option<PathBuf>,
+}
+
+/// What of the operator's input is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// Counted, not kept: passwords are typed there.
+    Never,
+    /// Kept where there is no terminal: scripts piped into a shell, uploads.
+    WithoutPty,
+    /// Kept everywhere, passwords included.
+    Always,
+}
+
+/// Where recordings go and how long anything may wait for them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Recording {
+    pub directory: PathBuf,
+    /// Free bytes below which new sessions are refused.
+    pub reserve: u64,
+    /// A session whose recording passes this many bytes ends with a sentence.
+    pub max_size: u64,
+    pub input: Input,
+    /// How long a disk or the signer may make a session wait before it ends.
+    pub deadline: Duration,
+}
+
+/// The local socket of the command line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Control {
+    pub socket: PathBuf,
+    /// Users, by name or number, who may list and end sessions; root and the gateway's own user always may.
+    pub admins: Vec<String>,
+}
+
+/// Bounds on what strangers may take.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    pub connections: usize,
+    pub unauthenticated: usize,
+    pub connections_per_source: usize,
+    pub channels_per_connection: usize,
+    pub login_grace: Duration,
+    pub drain: Duration,
+}
+
+/// The leg to the amphora.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Upstream {
+    pub connect_timeout: Duration,
+    /// Users that amphora images may log in as; the signer signs for no other.
+    pub login_users: Vec<LoginUser>,
+    /// Environment variables passed on; `*` at the end matches any rest.
+    pub environment: Vec<String>,
+    /// A silent peer is asked after this long, and given up after three unanswered questions.
+    pub keepalive: Duration,
+    /// Keys tried on one connection; sshd's own MaxAuthTries is 6.
+    pub max_keys: usize,
+}
+
+/// What the developer's log looks like.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Log {
+    pub json: bool,
+    /// A `tracing` filter such as "info" or "info,ampgate=debug".
+    pub level: String,
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl Config {
+    /// Reads the text of `file`; relative paths count from `file`'s directory.
+    ///
+    /// # Errors
+    /// All faults of the text, each with line, column and caret.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, Vec<Fault>> {
+        let base = file.parent().unwrap_or(Path::new(""));
+        let shown = file.display().to_string();
+        let source = Source::new(&shown, text);
+        let mut top = source.parse();
+
+        let listen = top.list("listen", |t| t.parse::<SocketAddr>().map_err(|_| format!("\"{t}\" is no address and port, as in \"0.0.0.0:2222\" or \"[::]:2222\"")));
+        let mut config = Self {
+            listen: listen.unwrap_or_else(|| vec![SocketAddr::from(([0, 0, 0, 0], 2222))]),
+            name: top.parsed("name", host_name).unwrap_or_else(|| "gateway".to_owned()),
+            policy: top.path("policy", "policy.cedar", base),
+            users: top.path("users", "users.toml", base),
+            inventory: top.path("inventory", "inventory.toml", base),
+            state: top.path("state", "state", base),
+            host_keys: {
+                let mut s = top.section("host_keys");
+                let value = HostKeys { outer: s.path("outer", "keys/host_ed25519", base), inner: s.path("inner", "keys/inner_ed25519", base) };
+                s.end();
+                value
+            },
+            process: {
+                let mut s = top.section("process");
+                let value = Process { user: s.parsed("user", unix_user), signer_user: s.parsed("signer_user", unix_user) };
+                s.end();
+                value
+            },
+            signer: {
+                let mut s = top.section("signer");
+                let value = Signer {
+                    socket: s.path("socket", "run/signer/signer.sock", base),
+                    start: s.boolean("start", true),
+                    keys: s.list("keys", |t| Ok(base.join(t))).unwrap_or_default(),
+                    sealing_key: s.path("sealing_key", "keys/sealing", base),
+                    agent: s.optional_path("agent", base),
+                };
+                s.end();
+                value
+            },
+            recording: {
+                let mut s = top.section("recording");
+                let value = Recording {
+                    directory: s.path("directory", "recordings", base),
+                    reserve: s.size("reserve", 512 << 20),
+                    max_size: s.size("max_size", 64 << 30),
+                    input: s.parsed("input", Input::parse).unwrap_or(Input::Never),
+                    deadline: s.duration("deadline", Duration::from_secs(20), Duration::from_secs(1)..=Duration::from_secs(600)),
+                };
+                s.end();
+                value
+            },
+            control: {
+                let mut s = top.section("control");
+                let value = Control { socket: s.path("socket", "run/control.sock", base), admins: s.list("admins", unix_user).unwrap_or_default() };
+                s.end();
+                value
+            },
+            limits: {
+                let mut s = top.section("limits");
+                let value = Limits {
+                    connections: number(s.number("connections", 4096, 1..=1_000_000)),
+                    unauthenticated: number(s.number("unauthenticated", 256, 1..=1_000_000)),
+                    connections_per_source: number(s.number("connections_per_source", 1024, 1..=1_000_000)),
+                    channels_per_connection: number(s.number("channels_per_connection", 128, 1..=10_000)),
+                    login_grace: s.duration("login_grace", Duration::from_secs(30), Duration::from_millis(100)..=Duration::from_secs(600)),
+                    drain: s.duration("drain", Duration::from_secs(30), Duration::ZERO..=DAY),
+                };
+                s.end();
+                value
+            },
+            upstream: {
+                let mut s = top.section("upstream");
+                let value = Upstream {
+                    connect_timeout: s.duration("connect_timeout", Duration::from_secs(10), Duration::from_millis(100)..=Duration::from_secs(300)),
+                    login_users: s.list("login_users", |t| LoginUser::parse(t).map_err(|e| e.to_string())).unwrap_or_else(default_login_users),
+                    environment: s.list("environment", variable_pattern).unwrap_or_else(|| vec!["LANG".to_owned(), "LC_*".to_owned()]),
+                    keepalive: s.duration("keepalive", Duration::from_secs(30), Duration::from_secs(1)..=DAY),
+                    max_keys: number(s.number("max_keys", 5, 1..=20)),
+                };
+                s.end();
+                value
+            },
+            log: {
+                let mut s = top.section("log");
+                let json = s.parsed("format", |t| match t {
+                    "json" => Ok(true),
+                    "human" => Ok(false),
+                    _ => Err(format!("\"{t}\" is neither \"human\" nor \"json\"")),
+                });
+                let level = s.parsed("level", |t| {
+                    tracing_subscriber::EnvFilter::try_new(t).map(|_| t.to_owned()).map_err(|_| format!("\"{t}\" is no log filter; try \"info\""))
+                });
+                let value = Log { json: json.unwrap_or(false), level: level.unwrap_or_else(|| "info".to_owned()) };
+                s.end();
+                value
+            },
+        };
+        top.end();
+        config.listen.dedup();
+        if config.listen.is_empty() {
+            source.fault(0..0, "listen is empty: nobody could connect", Some("listen = [\"0.0.0.0:2222\"]".to_owned()));
+        }
+        let faults = source.take_faults();
+        if faults.is_empty() { Ok(config) } else { Err(faults) }
+    }
+
+    /// The configuration as it is in force, in the same language: reading this text again gives the same value.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let mut out = String::new();
+        let quoted = |values: &[String]| {
+            let inner: Vec<String> = values.iter().map(|v| format!("{v:?}")).collect();
+            format!("[{}]", inner.join(", "))
+        };
+        let texts = |values: &mut dyn Iterator<Item = String>| quoted(&values.collect::<Vec<_>>());
+        let path = |p: &Path| format!("{:?}", p.display().to_string());
+        let _ = writeln!(out, "listen = {}", texts(&mut self.listen.iter().map(ToString::to_string)));
+        let _ = writeln!(out, "name = {:?}\npolicy = {}\nusers = {}\ninventory = {}\nstate = {}", self.name, path(&self.policy), path(&self.users), path(&self.inventory), path(&self.state));
+        let _ = writeln!(out, "\n[host_keys]\nouter = {}\ninner = {}", path(&self.host_keys.outer), path(&self.host_keys.inner));
+        let _ = writeln!(out, "\n[process]");
+        for (key, user) in [("user", &self.process.user), ("signer_user", &self.process.signer_user)] {
+            if let Some(user) = user {
+                let _ = writeln!(out, "{key} = {user:?}");
+            }
+        }
+        let s = &self.signer;
+        let _ = writeln!(out, "\n[signer]\nsocket = {}\nstart = {}\nkeys = {}\nsealing_key = {}", path(&s.socket), s.start, texts(&mut s.keys.iter().map(|p| p.display().to_string())), path(&s.sealing_key));
+        if let Some(agent) = &s.agent {
+            let _ = writeln!(out, "agent = {}", path(agent));
+        }
+        let r = &self.recording;
+        let _ = writeln!(out, "\n[recording]\ndirectory = {}\nreserve = {:?}\nmax_size = {:?}\ninput = {:?}\ndeadline = {:?}", path(&r.directory), show_size(r.reserve), show_size(r.max_size), r.input.name(), show_duration(r.deadline));
+        let _ = writeln!(out, "\n[control]\nsocket = {}\nadmins = {}", path(&self.control.socket), quoted(&self.control.admins));
+        let l = &self.limits;
+        let _ = writeln!(out, "\n[limits]\nconnections = {}\nunauthenticated = {}\nconnections_per_source = {}\nchannels_per_connection = {}\nlogin_grace = {:?}\ndrain = {:?}", l.connections, l.unauthenticated, l.connections_per_source, l.channels_per_connection, show_duration(l.login_grace), show_duration(l.drain));
+        let u = &self.upstream;
+        let _ = writeln!(out, "\n[upstream]\nconnect_timeout = {:?}\nlogin_users = {}\nenvironment = {}\nkeepalive = {:?}\nmax_keys = {}", show_duration(u.connect_timeout), texts(&mut u.login_users.iter().map(ToString::to_string)), quoted(&u.environment), show_duration(u.keepalive), u.max_keys);
+        let _ = writeln!(out, "\n[log]\nformat = {:?}\nlevel = {:?}", if self.log.json { "json" } else { "human" }, self.log.level);
+        out
+    }
+
+    /// Whether an environment variable may go on to the amphora.
+    #[must_use]
+    pub fn passes_environment(&self, name: &str) -> bool {
+        self.upstream.environment.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => name == pattern,
+        })
+    }
+}
+
+impl Input {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "never" => Ok(Self::Never),
+            "without-pty" => Ok(Self::WithoutPty),
+            "always" => Ok(Self::Always),
+            _ => Err(format!("\"{text}\" is none of \"never\", \"without-pty\", \"always\"")),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::WithoutPty => "without-pty",
+            Self::Always => "always",
+        }
+    }
+
+    /// Whether the input of a channel is kept.
+    #[must_use]
+    pub fn keeps(self, pty: bool) -> bool {
+        match self {
+            Self::Never => false,
+            Self::WithoutPty => !pty,
+            Self::Always => true,
+        }
+    }
+}
+
+fn number(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+fn default_login_users() -> Vec<LoginUser> {
+    ["cloud-user", "ubuntu", "centos"].iter().filter_map(|name| LoginUser::parse(name).ok()).collect()
+}
+
+fn host_name(text: &str) -> Result<String, String> {
+    let good = !text.is_empty() && text.len() <= 255 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b));
+    if good { Ok(text.to_owned()) } else { Err(format!("{text:?} is no host name")) }
+}
+
+fn unix_user(text: &str) -> Result<String, String> {
+    let good = !text.is_empty() && text.len() <= 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if good { Ok(text.to_owned()) } else { Err(format!("{text:?} is no user name or number")) }
+}
+
+fn variable_pattern(text: &str) -> Result<String, String> {
+    let name = text.strip_suffix('*').unwrap_or(text);
+    let good = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if good { Ok(text.to_owned()) } else { Err(format!("{text:?} is no variable name; \"LANG\" or \"LC_*\" would be")) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../../config/ampgate.toml");
+
+    #[test]
+    fn the_example_says_exactly_the_defaults() {
+        let example = Config::parse(Path::new("x/ampgate.toml"), EXAMPLE).unwrap();
+        let empty = Config::parse(Path::new("x/ampgate.toml"), "").unwrap();
+        assert_eq!(example, empty);
+    }
+
+    #[test]
+    fn the_example_with_every_comment_opened_still_loads() {
+        let opened: String = EXAMPLE.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
+        let config = Config::parse(Path::new("x/ampgate.toml"), &opened).unwrap();
+        assert_eq!(config.process.user.as_deref(), Some("ampgate"));
+        assert_eq!(config.signer.keys.len(), 1);
+    }
+
+    #[test]
+    fn what_check_prints_reads_back_as_the_same_configuration() {
+        let opened: String = EXAMPLE.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
+        let config = Config::parse(Path::new("/etc/ampgate/ampgate.toml"), &opened).unwrap();
+        let again = Config::parse(Path::new("/elsewhere/other.toml"), &config.to_toml()).unwrap();
+        assert_eq!(config, again);
+        assert_eq!(config.to_toml(), again.to_toml());
+    }
+
+    #[test]
+    fn every_fault_is_reported_at_once_with_its_line() {
+        let text = "listen = [\"nowhere\"]\nlisen = 1\n[limits]\nconnections = \"many\"\nlogin_grace = \"30\"\n[recording]\ninput = \"sometimes\"\nreserve = 5\n";
+        let faults = Config::parse(Path::new("ampgate.toml"), text).unwrap_err();
+        let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        let all = shown.join("\n");
+        for wanted in ["ampgate.toml:1:", "ampgate.toml:2:", "ampgate.toml:4:", "ampgate.toml:5:", "ampgate.toml:7:", "ampgate.toml:8:", "did you mean \"listen\"?", "limits.connections must be a number", "without-pty"] {
+            assert!(all.contains(wanted), "{wanted:?} is missing in:\n{all}");
+        }
+        assert_eq!(faults.len(), 6, "{all}");
+    }
+
+    #[test]
+    fn variables_match_by_name_and_by_prefix() {
+        let config = Config::parse(Path::new("ampgate.toml"), "").unwrap();
+        assert!(config.passes_environment("LANG"));
+        assert!(config.passes_environment("LC_ALL"));
+        assert!(!config.passes_environment("LANGUAGE"));
+        assert!(!config.passes_environment("LD_PRELOAD"));
+    }
+}

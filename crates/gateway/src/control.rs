@@ -1,0 +1,213 @@
+//! In: one JSON line on the local socket, from a user whom the system names. Out: one JSON line.
+//! Never: serves a user who is not root, the gateway's own or a listed admin; takes a longer line than it must.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ampgate_access::SessionId;
+use ampgate_audit::{Event, Page, Query, SessionRow};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::gateway::Gateway;
+use crate::sentence::Trouble;
+
+/// Longest request; a session id and a reason are far shorter.
+const MAX_REQUEST: u64 = 64 << 10;
+/// A client that asks nothing, or takes no answer, is dropped after this.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the command line may ask of the running gateway.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    Sessions { live: bool, user: Option<String>, load_balancer: Option<String>, amphora: Option<String>, since: Option<Timestamp>, until: Option<Timestamp>, before: Option<String>, limit: usize },
+    Show { session: String },
+    Kill { session: String, reason: String },
+    Status,
+}
+
+/// What it answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Answer {
+    Sessions { rows: Vec<SessionRow>, next: Option<String> },
+    Session { row: Box<SessionRow> },
+    Done { text: String },
+    Status(Box<Status>),
+    Error { text: String },
+}
+
+/// The state of a running gateway.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    pub gateway: String,
+    pub pid: u32,
+    pub started: Timestamp,
+    pub draining: bool,
+    pub connections: usize,
+    pub unauthenticated: usize,
+    pub live_sessions: usize,
+    pub closed_sessions: u64,
+    /// Bytes of output in recordings, and on their way to operators. Anything but 0 between them is an alarm.
+    pub recorded_bytes: u64,
+    pub relayed_bytes: u64,
+    pub relayed_but_not_recorded: i64,
+    pub unsealed_recordings: u64,
+    pub pins: usize,
+    pub index_behind: u64,
+    pub sealing_key: String,
+}
+
+/// Binds the socket, readable by its owner's group only; who may ask is checked for each connection all the same.
+///
+/// # Errors
+/// The socket cannot be made.
+pub fn bind(path: &Path) -> std::io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+    Ok(listener)
+}
+
+/// Serves until the task is dropped.
+pub async fn serve(gateway: Arc<Gateway>, listener: UnixListener) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let gateway = Arc::clone(&gateway);
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(PATIENCE, attend(&gateway, stream)).await;
+        });
+    }
+}
+
+async fn attend(gateway: &Gateway, stream: UnixStream) -> std::io::Result<()> {
+    let uid = stream.peer_cred()?.uid();
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(read.take(MAX_REQUEST)).read_line(&mut line).await?;
+    let answer = match serde_json::from_str::<Request>(&line) {
+        Err(error) => Answer::Error { text: format!("that is no request: {error}") },
+        Ok(request) if !may(gateway, uid) => {
+            let word = format!("{request:?}");
+            gateway.journal(None, Event::ControlRefused { uid, request: word.into(), reason: "not an admin".into() });
+            Answer::Error { text: format!("user {} may not do this; add the user to [control] admins", name_of(uid)) }
+        }
+        Ok(request) => answer(gateway, uid, request).await,
+    };
+    let mut text = serde_json::to_vec(&answer)?;
+    text.push(b'\n');
+    write.write_all(&text).await
+}
+
+fn may(gateway: &Gateway, uid: u32) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    uid == 0 || uid == own || gateway.config.control.admins.iter().any(|admin| uid_of(admin) == Some(uid))
+}
+
+/// The number of a user given by name or number.
+pub fn uid_of(user: &str) -> Option<u32> {
+    user.parse().ok().or_else(|| nix::unistd::User::from_name(user).ok().flatten().map(|u| u.uid.as_raw()))
+}
+
+fn name_of(uid: u32) -> String {
+    nix::unistd::User::from_uid(uid.into()).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
+}
+
+async fn answer(gateway: &Gateway, uid: u32, request: Request) -> Answer {
+    match request {
+        Request::Sessions { live, user, load_balancer, amphora, since, until, before, limit } => {
+            gateway.index_is_current();
+            let query = Query { live, user, load_balancer, amphora, since, until, before, limit };
+            match gateway.index.sessions(&query) {
+                Ok(Page { rows, next }) => Answer::Sessions { rows, next },
+                Err(error) => Answer::Error { text: error.to_string() },
+            }
+        }
+        Request::Show { session } => {
+            gateway.index_is_current();
+            match gateway.index.session(&session) {
+                Ok(Some(row)) => Answer::Session { row: Box::new(row) },
+                Ok(None) => Answer::Error { text: no_such(&session) },
+                Err(error) => Answer::Error { text: error.to_string() },
+            }
+        }
+        Request::Kill { session, reason } => {
+            let found = SessionId::parse(&session).ok().and_then(|id| gateway.sessions.find(id));
+            match found {
+                None => Answer::Error { text: format!("{} that is live", no_such(&session)) },
+                Some(live) => {
+                    live.end(Trouble::Killed { by: name_of(uid), why: reason });
+                    Answer::Done { text: format!("session {session} ends") }
+                }
+            }
+        }
+        Request::Status => Answer::Status(Box::new(status(gateway))),
+    }
+}
+
+fn no_such(session: &str) -> String {
+    format!("there is no session {}", session.escape_debug())
+}
+
+fn status(gateway: &Gateway) -> Status {
+    let (connections, unauthenticated) = gateway.places.now();
+    let totals = &gateway.totals;
+    let (mut recorded, mut relayed) = (totals.recorded.load(Ordering::Relaxed), totals.relayed.load(Ordering::Relaxed));
+    let live = gateway.sessions.all();
+    for session in &live {
+        // In this order: what is relayed was recorded before, so a difference is never one of timing.
+        relayed += session.recorder.relayed_bytes();
+        recorded += session.recorder.recorded_bytes();
+    }
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        gateway: gateway.config.name.clone(),
+        pid: std::process::id(),
+        started: gateway.started,
+        draining: gateway.is_draining(),
+        connections,
+        unauthenticated,
+        live_sessions: live.len(),
+        closed_sessions: totals.closed.load(Ordering::Relaxed),
+        recorded_bytes: recorded,
+        relayed_bytes: relayed,
+        relayed_but_not_recorded: i64::try_from(relayed.saturating_sub(recorded)).unwrap_or(i64::MAX),
+        unsealed_recordings: totals.unsealed.load(Ordering::Relaxed),
+        pins: gateway.pins.count(),
+        index_behind: gateway.index_behind(),
+        sealing_key: gateway.sealing_key.fingerprint(),
+    }
+}
+
+/// Asks a running gateway.
+///
+/// # Errors
+/// It does not run, refuses, or says what is wrong with the request.
+pub fn ask(socket: &Path, request: &Request) -> anyhow::Result<Answer> {
+    use anyhow::Context as _;
+    use std::io::{BufRead as _, Write as _};
+    let mut stream = std::os::unix::net::UnixStream::connect(socket).with_context(|| format!("no gateway answers on {}; is `ampgate serve` running? (`ampgate-replay list` works without it)", socket.display()))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut answer = String::new();
+    std::io::BufReader::new(stream).read_line(&mut answer)?;
+    match serde_json::from_str(&answer).context("the gateway's answer cannot be read; is it another version?")? {
+        Answer::Error { text } => anyhow::bail!("{text}"),
+        answer => Ok(answer),
+    }
+}

@@ -1,0 +1,244 @@
+//! In: a loaded configuration. Out: what every connection of this process shares, opened and checked once.
+//! Never: a global; whoever needs it was given it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use ampgate_access::SessionId;
+use ampgate_audit::{Event, Feed, Index, Journal, KeyMemory, Pins};
+use ampgate_recording::{PublicKey, Signature, Store};
+use ampgate_signer::SealClient;
+use anyhow::Context as _;
+use jiff::Timestamp;
+use ring::rand::{SecureRandom, SystemRandom};
+use russh::server;
+
+use crate::config::{Config, Limits};
+use crate::limits::Places;
+use crate::registry::Registry;
+use crate::rules::Rules;
+use crate::sentence::Trouble;
+
+/// SSH as both servers speak it.
+pub struct Ssh {
+    pub outer: Arc<server::Config>,
+    pub inner: Arc<server::Config>,
+}
+
+/// What every connection shares.
+pub struct Gateway {
+    pub config: Config,
+    pub config_path: PathBuf,
+    pub ssh: Ssh,
+    rules: RwLock<Arc<Rules>>,
+    pub store: Arc<Store>,
+    journal: Arc<Journal>,
+    pub index: Index,
+    feed: Mutex<Option<Feed>>,
+    pub pins: Pins,
+    pub key_memory: KeyMemory,
+    sealer: SealClient,
+    pub sealing_key: PublicKey,
+    pub sessions: Registry,
+    pub places: Places,
+    pub started: Timestamp,
+    draining: AtomicBool,
+    journal_failed: AtomicBool,
+    pub totals: Totals,
+}
+
+/// Counters since the start.
+#[derive(Default)]
+pub struct Totals {
+    pub closed: AtomicU64,
+    pub recorded: AtomicU64,
+    pub relayed: AtomicU64,
+    pub unsealed: AtomicU64,
+}
+
+impl Gateway {
+    /// Opens everything on disk. The signer must be running.
+    ///
+    /// # Errors
+    /// What cannot be opened, and what to try.
+    pub async fn open(config_path: &Path, config: Config, rules: Rules) -> anyhow::Result<Arc<Self>> {
+        let outer = host_key(&config.host_keys.outer)?;
+        let inner = host_key(&config.host_keys.inner)?;
+        let ssh = Ssh { outer: crate::ssh::outer(&config, outer), inner: crate::ssh::inner(inner) };
+        let store = Store::open(&config.recording.directory, config.recording.reserve).context("the recording store cannot be opened")?;
+        let journal = Arc::new(Journal::open(&config.state.join("journal")).context("the journal cannot be opened; is another gateway running on this directory?")?);
+        let (index, rebuilt) = Index::open_or_new(&config.state.join("index")).context("the session index cannot be opened")?;
+        let feed = index.follow(&journal, rebuilt).context("the session index cannot follow the journal")?;
+        let pins = Pins::open(&config.state.join("pins.jsonl")).context("the host key pins cannot be opened")?;
+        let key_memory = KeyMemory::open(&config.state.join("keys.json")).context("the memory of octavia keys cannot be opened")?;
+        let sealer = SealClient::connect(&config.signer.socket).await.context("the signer does not answer; is it running (`ampgate signer`)?")?;
+        let sealing_key = PublicKey::from_raw(*sealer.sealing_public_key());
+        Ok(Arc::new(Self {
+            config_path: config_path.to_owned(),
+            ssh,
+            rules: RwLock::new(Arc::new(rules)),
+            store: Arc::new(store),
+            journal,
+            index,
+            feed: Mutex::new(Some(feed)),
+            pins,
+            key_memory,
+            sealer,
+            sealing_key,
+            sessions: Registry::default(),
+            places: Places::default(),
+            started: Timestamp::now(),
+            draining: AtomicBool::new(false),
+            journal_failed: AtomicBool::new(false),
+            totals: Totals::default(),
+            config,
+        }))
+    }
+
+    /// The rules in force now.
+    pub fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn replace_rules(&self, rules: Rules) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+    }
+
+    pub fn new_session_id(&self) -> SessionId {
+        let millis = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
+        SessionId::from_parts(millis, u128::from_be_bytes(random()))
+    }
+
+    /// Writes an event down. When the journal fails nothing new begins, and what runs ends: nothing goes on unwritten.
+    pub fn journal(&self, session: Option<SessionId>, event: Event) {
+        let session = session.map(|id| id.to_string());
+        if let Err(error) = self.journal.append(session.as_deref(), &event) {
+            self.journal_is_lost(&error.to_string());
+        }
+    }
+
+    /// Makes the journal durable; called each second, from a thread that may wait.
+    pub fn sync_journal(&self) {
+        if let Err(error) = self.journal.sync() {
+            self.journal_is_lost(&error.to_string());
+        }
+    }
+
+    fn journal_is_lost(&self, error: &str) {
+        if !self.journal_failed.swap(true, Ordering::AcqRel) {
+            tracing::error!(error, "the journal cannot be written: no new sessions, and the running ones end");
+        }
+        for live in self.sessions.all() {
+            live.end(Trouble::Recorder(format!("the journal: {error}")));
+        }
+    }
+
+    /// # Errors
+    /// While nothing new may begin: shutting down, or without a journal.
+    pub fn takes_sessions(&self) -> Result<(), Trouble> {
+        if self.journal_failed.load(Ordering::Acquire) {
+            return Err(Trouble::Recorder("the journal cannot be written".to_owned()));
+        }
+        if self.draining.load(Ordering::Acquire) {
+            return Err(Trouble::Draining);
+        }
+        Ok(())
+    }
+
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Has the signer sign a head.
+    ///
+    /// # Errors
+    /// The signer's words, or that it does not answer.
+    pub async fn seal(&self, message: &[u8]) -> Result<Signature, String> {
+        self.sealer.seal(message).await.map_err(|e| e.to_string())
+    }
+
+    /// The path below the store, as journal and index name a recording.
+    pub fn recording_name(&self, path: &Path) -> String {
+        path.strip_prefix(self.store.dir()).unwrap_or(path).display().to_string()
+    }
+
+    pub fn count_closed(&self, recorded: u64, relayed: u64, sealed: bool) {
+        self.totals.closed.fetch_add(1, Ordering::Relaxed);
+        self.totals.recorded.fetch_add(recorded, Ordering::Relaxed);
+        self.totals.relayed.fetch_add(relayed, Ordering::Relaxed);
+        self.totals.unsealed.fetch_add(u64::from(!sealed), Ordering::Relaxed);
+    }
+
+    /// Lets the index take in what is left, and closes it.
+    pub fn finish_index(&self) {
+        let feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(feed);
+    }
+
+    /// Journal lines that the index has not taken in.
+    pub fn index_behind(&self) -> u64 {
+        let feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner);
+        feed.as_ref().map_or(0, Feed::behind)
+    }
+
+    /// Whether the index has everything up to now; asked before it is read.
+    pub fn index_is_current(&self) -> bool {
+        let feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner);
+        feed.as_ref().is_some_and(|feed| feed.caught_up(Duration::from_secs(2)))
+    }
+}
+
+/// One operator's TCP connection.
+pub struct Connection {
+    pub id: String,
+    pub source: SocketAddr,
+    channels: Arc<AtomicUsize>,
+}
+
+/// One channel of a connection; the count goes down when it is dropped.
+pub struct OpenChannel(Arc<AtomicUsize>);
+
+impl Drop for OpenChannel {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Connection {
+    pub fn new(source: SocketAddr) -> Self {
+        let id = u64::from_be_bytes(random());
+        Self { id: format!("{id:016x}"), source, channels: Arc::default() }
+    }
+
+    /// A place for one more channel, also behind a jump, if there is one.
+    pub fn another_channel(&self, limits: &Limits) -> Option<OpenChannel> {
+        let before = self.channels.fetch_add(1, Ordering::Relaxed);
+        let place = OpenChannel(Arc::clone(&self.channels));
+        // Jumps and the sessions behind them count alike: twice the limit bounds both.
+        (before < limits.channels_per_connection.saturating_mul(2)).then_some(place)
+    }
+}
+
+/// Random bytes from the system.
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    if SystemRandom::new().fill(&mut bytes).is_err() {
+        // No randomness, no security: no id and no nonce made without it may be used.
+        tracing::error!("the system gives no random bytes");
+        std::process::abort();
+    }
+    bytes
+}
+
+fn host_key(path: &Path) -> anyhow::Result<russh::keys::PrivateKey> {
+    let text = std::fs::read(path).with_context(|| format!("the host key {} cannot be read", path.display()))?;
+    let text = zeroize::Zeroizing::new(text);
+    russh::keys::PrivateKey::from_openssh(&*text).with_context(|| format!("{} is no OpenSSH private key", path.display()))
+}

@@ -1,0 +1,127 @@
+//! In: a grant and its open recording. Out: the session as others see it while it runs: listed, ended, re-decided.
+//! Never: leaves the list while its bytes still flow.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use ampgate_access::{Grant, SessionId};
+use ampgate_audit::{About, Event};
+use tokio::sync::watch;
+
+use crate::admit;
+use crate::ask::Asked;
+use crate::bridge::Outcome;
+use crate::gateway::Gateway;
+use crate::recorder::Recorder;
+use crate::sentence::Trouble;
+use crate::session::Visit;
+
+/// A session between its grant and its seal.
+pub struct LiveSession {
+    pub session: SessionId,
+    pub grant: Grant,
+    pub recorder: Arc<Recorder>,
+    began: Instant,
+    about: About,
+    bytes_in: AtomicU64,
+    /// The order to end, and why. The first one stands.
+    order: watch::Sender<Option<Trouble>>,
+    /// The newest thing that the operator should know while the session goes on.
+    notice: watch::Sender<String>,
+}
+
+impl LiveSession {
+    /// From here on the session is listed, can be ended, and is decided again whenever the rules change.
+    pub fn enter(visit: &Visit, grant: Grant, asked: &Asked, recorder: Arc<Recorder>) -> Arc<Self> {
+        let mut about = admit::about(visit, asked);
+        about.landing = grant.landing().to_string().into();
+        let live = Arc::new(Self {
+            session: grant.session(),
+            grant,
+            recorder,
+            began: Instant::now(),
+            about,
+            bytes_in: AtomicU64::new(0),
+            order: watch::Sender::new(None),
+            notice: watch::Sender::new(String::new()),
+        });
+        visit.gateway.journal(Some(live.session), Event::RecordingOpened { about: live.about(), recording: live.recorder.path().into() });
+        visit.gateway.sessions.enter(&live);
+        live
+    }
+
+    pub fn about(&self) -> Box<About> {
+        Box::new(self.about.clone())
+    }
+
+    pub fn orders(&self) -> watch::Receiver<Option<Trouble>> {
+        self.order.subscribe()
+    }
+
+    /// Orders the session to end. False if it was ordered before.
+    pub fn end(&self, why: Trouble) -> bool {
+        self.order.send_if_modified(|order| {
+            let first = order.is_none();
+            if first {
+                *order = Some(why);
+            }
+            first
+        })
+    }
+
+    pub fn notices(&self) -> watch::Receiver<String> {
+        self.notice.subscribe()
+    }
+
+    /// Tells the operator something without ending the session.
+    pub fn announce(&self, what: &str) {
+        self.notice.send_replace(format!("ampgate: {what}. session {}", self.session));
+    }
+
+    pub fn took_input(&self, bytes: usize) {
+        self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Seals the recording, writes the end down, and leaves the list.
+    pub async fn close(&self, gateway: &Gateway, outcome: &Outcome) {
+        let word = outcome.word();
+        let sealed = self.recorder.close(gateway, &outcome.reason()).await;
+        let relayed = self.recorder.relayed_bytes();
+        let head = sealed.head.as_ref().map(|h| h.hash_hex());
+        gateway.count_closed(sealed.recorded, relayed, sealed.sealed);
+        match &outcome.trouble {
+            Some(Trouble::Recorder(error)) => gateway.journal(Some(self.session), Event::RecordingFailed {
+                recording: self.recorder.path().into(),
+                stage: "live".into(),
+                error: error.as_str().into(),
+                bytes: sealed.recorded,
+            }),
+            Some(Trouble::Killed { by, why }) => gateway.journal(Some(self.session), Event::SessionKilled { by: by.as_str().into(), reason: why.as_str().into() }),
+            Some(Trouble::Revoked(cause)) => gateway.journal(Some(self.session), Event::SessionRevoked { cause: cause.as_str().into(), rules: vec![] }),
+            _ => {}
+        }
+        gateway.journal(Some(self.session), Event::RecordingClosed {
+            recording: self.recorder.path().into(),
+            head: head.clone().unwrap_or_default().into(),
+            offset: sealed.head.as_ref().map_or(0, |h| h.offset()),
+            recorded: sealed.recorded,
+            relayed,
+            sealed: sealed.sealed,
+            sealing_key: sealed.sealed.then(|| gateway.sealing_key.fingerprint().into()),
+        });
+        gateway.journal(Some(self.session), Event::SessionClosed {
+            about: self.about(),
+            outcome: word.into(),
+            exit_status: outcome.exit_status,
+            exit_signal: outcome.exit_signal.as_deref().map(Into::into),
+            bytes_out: relayed,
+            bytes_in: self.bytes_in.load(Ordering::Relaxed),
+            milliseconds: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            recording: self.recorder.path().into(),
+            head: head.map(Into::into),
+        });
+        gateway.sessions.leave(self.session);
+        tracing::info!(outcome = word, relayed, "session closed");
+    }
+}

@@ -1,0 +1,286 @@
+//! In: everything that passes on one channel. Out: the same, once the recording has it; the count of what did not.
+//! Never: lets a byte go on that is not in the file, or that the disk is more than a second behind with.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ampgate_access::{Ask, Grant, SessionId};
+use ampgate_recording::{ClosedRecording, Exit, Head, Header, LiveRecording, RecordingError, Signature, Stream, SyncHandle};
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use crate::ask::{Asked, Size};
+use crate::config;
+use crate::gateway::Gateway;
+use crate::sentence::Trouble;
+use crate::session::Visit;
+
+/// How far the disk may be behind before output waits for it.
+const BEHIND: Duration = Duration::from_secs(1);
+
+/// One session's recording, from an open header to the seal.
+pub struct Recorder {
+    session: SessionId,
+    path: String,
+    live: Mutex<Option<LiveRecording>>,
+    sync: SyncHandle,
+    input_kept: bool,
+    max_size: u64,
+    deadline: Duration,
+    relayed: [AtomicU64; 2],
+    /// Milliseconds after `began` of the oldest commit that may not be durable, plus one; 0 when there is none.
+    unsynced_since: AtomicU64,
+    began: Instant,
+    synced: Notify,
+    /// Something was committed since the last proof.
+    unproven: AtomicBool,
+}
+
+/// How a closed recording ended.
+pub struct Sealed {
+    pub head: Option<Head>,
+    pub recorded: u64,
+    pub sealed: bool,
+}
+
+impl Recorder {
+    /// Opens the recording and makes its header durable. Waits for the disk on a thread that may.
+    ///
+    /// # Errors
+    /// `Trouble::Recorder`: without a recording there is no session.
+    pub async fn open(visit: &Visit, grant: &Grant, asked: &Asked) -> Result<Arc<Self>, Trouble> {
+        let gateway = Arc::clone(&visit.gateway);
+        let header = header(visit, grant, asked);
+        let config = &gateway.config.recording;
+        let (deadline, max_size) = (config.deadline, config.max_size);
+        let input_kept = config.input.keeps(asked.terminal.is_some());
+        let store = Arc::clone(&gateway.store);
+        let opening = tokio::task::spawn_blocking(move || LiveRecording::open(&store, &header));
+        let live = match tokio::time::timeout(deadline, opening).await {
+            Ok(Ok(Ok(live))) => live,
+            Ok(Ok(Err(error))) => return Err(failed(&error)),
+            Ok(Err(error)) => return Err(Trouble::Recorder(error.to_string())),
+            Err(_late) => return Err(Trouble::Recorder("the disk did not answer in time".to_owned())),
+        };
+        let path = gateway.recording_name(live.path());
+        Ok(Arc::new(Self {
+            session: grant.session(),
+            path,
+            sync: live.sync_handle(),
+            live: Mutex::new(Some(live)),
+            input_kept,
+            max_size,
+            deadline,
+            relayed: Default::default(),
+            unsynced_since: AtomicU64::new(0),
+            began: Instant::now(),
+            synced: Notify::new(),
+            unproven: AtomicBool::new(true),
+        }))
+    }
+
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// The file's path below the store, as journal and index name it.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn live(&self) -> MutexGuard<'_, Option<LiveRecording>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fills the recording's buffer and commits it. Only after `Ok` may anything of it go on.
+    fn record(&self, fill: impl FnOnce(&mut LiveRecording)) -> Result<(), Trouble> {
+        let mut guard = self.live();
+        let Some(live) = guard.as_mut() else { return Err(Trouble::Recorder("it is closed".to_owned())) };
+        fill(live);
+        live.commit().map_err(|e| failed(&e))?;
+        self.unproven.store(true, Ordering::Relaxed);
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1;
+        let _ = self.unsynced_since.compare_exchange(0, now, Ordering::AcqRel, Ordering::Relaxed);
+        if live.file_size() > self.max_size {
+            return Err(Trouble::TooLarge(config::show_size(self.max_size)));
+        }
+        Ok(())
+    }
+
+    /// Output that is about to go to the operator, in order.
+    pub fn output<'b>(&self, pieces: impl IntoIterator<Item = Recorded<'b>>) -> Result<(), Trouble> {
+        self.record(|live| {
+            for piece in pieces {
+                match piece {
+                    Recorded::Output(stream, bytes) => live.output(stream, bytes),
+                    Recorded::Exit(exit) => live.exit(exit),
+                }
+            }
+        })
+    }
+
+    /// Input that is about to go to the amphora: counted, and kept where the configuration says so.
+    pub fn input(&self, bytes: &[u8]) -> Result<(), Trouble> {
+        if self.input_kept {
+            return self.record(|live| live.input(bytes));
+        }
+        match self.live().as_mut() {
+            Some(live) => {
+                live.count_input(bytes.len() as u64);
+                Ok(())
+            }
+            None => Err(Trouble::Recorder("it is closed".to_owned())),
+        }
+    }
+
+    pub fn resize(&self, size: Size) -> Result<(), Trouble> {
+        self.record(|live| live.resize(size.columns, size.rows))
+    }
+
+    pub fn marker(&self, text: &str) -> Result<(), Trouble> {
+        self.record(|live| live.marker(text))
+    }
+
+    /// Counts what went on, against what was recorded.
+    pub fn relayed(&self, stream: Stream, bytes: usize) {
+        let [stdout, stderr] = &self.relayed;
+        let count = if stream == Stream::Stdout { stdout } else { stderr };
+        count.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub fn relayed_bytes(&self) -> u64 {
+        self.relayed.iter().map(|n| n.load(Ordering::Relaxed)).sum()
+    }
+
+    pub fn recorded_bytes(&self) -> u64 {
+        self.live().as_ref().map_or(0, |live| live.bytes_recorded(Stream::Stdout) + live.bytes_recorded(Stream::Stderr))
+    }
+
+    fn behind(&self) -> Duration {
+        match self.unsynced_since.load(Ordering::Acquire) {
+            0 => Duration::ZERO,
+            since => self.began.elapsed().saturating_sub(Duration::from_millis(since - 1)),
+        }
+    }
+
+    /// Waits while the disk is more than a second behind.
+    ///
+    /// # Errors
+    /// `Trouble::Recorder` when it does not catch up before the deadline.
+    pub async fn durable_enough(&self) -> Result<(), Trouble> {
+        if self.behind() <= BEHIND {
+            return Ok(());
+        }
+        let caught_up = async {
+            while self.behind() > BEHIND {
+                let synced = self.synced.notified();
+                if self.behind() > BEHIND {
+                    synced.await;
+                }
+            }
+        };
+        tokio::time::timeout(self.deadline, caught_up).await.map_err(|_late| Trouble::Recorder(format!("the disk is more than {} behind", config::show_duration(self.deadline))))
+    }
+
+    /// Makes what is committed durable; called from the thread that may wait for disks.
+    pub fn sync(&self) -> Result<(), Trouble> {
+        if self.unsynced_since.swap(0, Ordering::AcqRel) == 0 {
+            return Ok(());
+        }
+        let outcome = self.sync.sync().map_err(|e| failed(&e));
+        self.synced.notify_waiters();
+        outcome.map(drop)
+    }
+
+    /// The head to be signed, if anything happened since the last one.
+    pub fn unproven_head(&self) -> Option<Result<Head, Trouble>> {
+        if !self.unproven.swap(false, Ordering::Relaxed) {
+            return None;
+        }
+        self.live().as_mut().map(|live| live.head().map_err(|e| failed(&e)))
+    }
+
+    /// A head went unsigned: it is due again.
+    pub fn still_unproven(&self) {
+        self.unproven.store(true, Ordering::Relaxed);
+    }
+
+    pub fn prove(&self, head: &Head, signature: &Signature) -> Result<(), Trouble> {
+        match self.live().as_mut() {
+            Some(live) => live.prove(head, signature).map_err(|e| failed(&e)),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the recording with its reason and has it sealed.
+    pub async fn close(&self, gateway: &Gateway, reason: &str) -> Sealed {
+        let taken = self.live().take();
+        let Some(live) = taken else { return Sealed { head: None, recorded: 0, sealed: false } };
+        let recorded = live.bytes_recorded(Stream::Stdout) + live.bytes_recorded(Stream::Stderr);
+        let (closed, head) = match live.close(reason) {
+            Ok(closed) => closed,
+            Err(error) => {
+                tracing::error!(session = %self.session, %error, "the recording could not be closed");
+                return Sealed { head: None, recorded, sealed: false };
+            }
+        };
+        let sealed = match gateway.seal(&head.message()).await {
+            Ok(signature) => seal(closed, signature).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &sealed {
+            tracing::error!(session = %self.session, error, "the recording stays unsealed");
+        }
+        Sealed { head: Some(head), recorded, sealed: sealed.is_ok() }
+    }
+}
+
+/// The last proof is made durable before anybody is told that there is one.
+async fn seal(closed: ClosedRecording, signature: Signature) -> Result<(), String> {
+    match tokio::task::spawn_blocking(move || closed.seal(&signature)).await {
+        Ok(Ok(_path)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// One thing on its way to the operator.
+pub enum Recorded<'b> {
+    Output(Stream, &'b [u8]),
+    Exit(&'b Exit),
+}
+
+fn failed(error: &RecordingError) -> Trouble {
+    Trouble::Recorder(error.to_string())
+}
+
+fn header(visit: &Visit, grant: &Grant, asked: &Asked) -> Header {
+    let amphora = grant.amphora();
+    let size = asked.terminal.as_ref().map(|t| t.size);
+    Header {
+        session: grant.session().to_string(),
+        channel: None,
+        user: grant.principal().name().to_string(),
+        source: visit.connection.source.to_string(),
+        target: visit.target.clone(),
+        amphora: amphora.id.to_string(),
+        load_balancer: amphora.load_balancer.id.to_string(),
+        load_balancer_name: amphora.load_balancer.name.clone(),
+        project: amphora.load_balancer.project.to_string(),
+        landing: grant.landing().to_string(),
+        action: grant.action().to_string(),
+        command: match &asked.ask {
+            Ask::Exec(command) => Some(command.clone()),
+            Ask::Shell | Ask::Sftp => None,
+        },
+        cols: size.map_or(0, |s| s.columns),
+        rows: size.map_or(0, |s| s.rows),
+        term: asked.terminal.as_ref().map(|t| t.name.clone()),
+        pty: asked.terminal.is_some(),
+        started: Timestamp::now(),
+        gateway: visit.gateway.config.name.clone(),
+        host_key: None,
+        sealing_key: visit.gateway.sealing_key,
+    }
+}

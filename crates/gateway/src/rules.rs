@@ -1,0 +1,76 @@
+//! In: the policy, users and inventory files. Out: `Rules`, all of one moment, or every fault of all files together.
+//! Never: mixes an old file with a new one.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ampgate_access::{Fault, Policy, Users};
+use ampgate_inventory::{Fixed, Inventory};
+
+use crate::config::Config;
+
+/// What decides, as of one reading of the files.
+pub struct Rules {
+    pub policy: Policy,
+    pub users: Users,
+    pub inventory: Arc<dyn Inventory>,
+}
+
+/// The configuration file and everything it names, or every fault of all of them.
+pub struct Loaded {
+    pub config: Config,
+    pub rules: Rules,
+}
+
+/// Reads the configuration and the files it names.
+///
+/// # Errors
+/// Every fault of every file that could be read, and a fault for each that could not.
+pub fn load(path: &Path) -> Result<Loaded, Vec<Fault>> {
+    let text = read(path)?;
+    let config = match Config::parse(path, &text) {
+        Ok(config) => config,
+        Err(mut faults) => {
+            // The other files are looked at all the same, where they lie by default.
+            if let Ok(config) = Config::parse(path, "") {
+                faults.extend(load_rules(&config).err().unwrap_or_default().into_iter().filter(|f| f.line > 0));
+            }
+            return Err(faults);
+        }
+    };
+    let rules = load_rules(&config)?;
+    Ok(Loaded { config, rules })
+}
+
+/// Reads policy, users and inventory.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_rules(config: &Config) -> Result<Rules, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let policy = gather(&mut faults, &config.policy, Policy::parse);
+    let users = gather(&mut faults, &config.users, Users::parse);
+    let inventory = gather(&mut faults, &config.inventory, Fixed::parse);
+    match (policy, users, inventory) {
+        (Some(policy), Some(users), Some(inventory)) if faults.is_empty() => Ok(Rules { policy, users, inventory: Arc::new(inventory) }),
+        _ => Err(faults),
+    }
+}
+
+fn gather<T>(faults: &mut Vec<Fault>, path: &Path, parse: impl Fn(&str, &str) -> Result<T, Vec<Fault>>) -> Option<T> {
+    let outcome = read(path).and_then(|text| parse(&path.display().to_string(), &text));
+    match outcome {
+        Ok(value) => Some(value),
+        Err(found) => {
+            faults.extend(found);
+            None
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, Vec<Fault>> {
+    std::fs::read_to_string(path).map_err(|error| {
+        let help = "make a directory with all files by `ampgate init DIR`, or name another file by --config".to_owned();
+        vec![Fault::at(&path.display().to_string(), "", 0..0, format!("cannot be read: {error}"), Some(help))]
+    })
+}

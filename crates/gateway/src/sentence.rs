@@ -1,0 +1,116 @@
+//! In: what went wrong, or why a session ends. Out: one sentence for the operator, a word for the journal, an exit status.
+//! Never: tells an operator what only the auditor may know (whether a target exists, which rule refused).
+
+use std::net::SocketAddr;
+
+use ampgate_access::{AmphoraId, LandingFailure, SessionId};
+
+/// Why there is no session, or no longer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// Policy says no, or there is no such target: the same words for both.
+    #[error("{0}")]
+    Denied(String),
+    /// The user name behind `-J` is no landing.
+    #[error("{0}")]
+    Landing(String),
+    /// Asked for something this gateway never gives.
+    #[error("{0}")]
+    NotOffered(String),
+    #[error("the gateway is shutting down and takes no new sessions; try again in a minute, or another gateway")]
+    Draining,
+    #[error("this session ends: {0}")]
+    Revoked(String),
+    #[error("this session was ended by {by}: {why}")]
+    Killed { by: String, why: String },
+    #[error("the recording cannot be written, and nothing goes on unrecorded: {0}; tell whoever runs this gateway")]
+    Recorder(String),
+    #[error("the recording has reached its limit of {0}; start a new session to go on")]
+    TooLarge(String),
+    #[error("{} does not answer on {address}: {why}", short(.amphora))]
+    Unreachable { amphora: AmphoraId, address: SocketAddr, why: String },
+    #[error("{} on {address} showed the host key {offered}, but its pin is {pinned}: somebody may be in between, or the amphora was rebuilt under the same id; an admin must look before anyone connects", short(.amphora))]
+    HostKeyChanged { amphora: AmphoraId, address: SocketAddr, pinned: String, offered: String },
+    #[error("{} accepts none of the {tried} octavia keys of this gateway; it may have been born with an older key: add that one to [signer] keys", short(.amphora))]
+    NoKeyFits { amphora: AmphoraId, tried: usize },
+    #[error("the signer that holds the octavia key does not answer: {0}; tell whoever runs this gateway")]
+    Signer(String),
+    #[error("{0}")]
+    Refused(String),
+    #[error("{0}")]
+    Landed(LandingFailure),
+    #[error("the connection to the amphora broke: {0}")]
+    Broken(String),
+}
+
+impl Trouble {
+    /// The exit status an operator's script sees. Below 255, which is ssh's own, and above what programs use.
+    pub fn status(&self) -> u32 {
+        match self {
+            Self::Recorder(_) | Self::TooLarge(_) => 254,
+            Self::Denied(_) | Self::Landing(_) | Self::NotOffered(_) | Self::Draining | Self::Revoked(_) | Self::Killed { .. } => 253,
+            Self::Unreachable { .. } | Self::Broken(_) => 252,
+            Self::HostKeyChanged { .. } => 251,
+            Self::NoKeyFits { .. } | Self::Signer(_) => 250,
+            Self::Landed(_) | Self::Refused(_) => 249,
+        }
+    }
+
+    /// The word in journal and listings.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Denied(_) => "denied",
+            Self::Landing(_) => "no-such-landing",
+            Self::NotOffered(_) => "not-offered",
+            Self::Draining => "draining",
+            Self::Revoked(_) => "revoked",
+            Self::Killed { .. } => "killed",
+            Self::Recorder(_) => "recorder-failed",
+            Self::TooLarge(_) => "recording-too-large",
+            Self::Unreachable { .. } => "unreachable",
+            Self::HostKeyChanged { .. } => "host-key-changed",
+            Self::NoKeyFits { .. } => "no-key-fits",
+            Self::Signer(_) => "signer-failed",
+            Self::Refused(_) => "amphora-refused",
+            Self::Landed(_) => "landing-failed",
+            Self::Broken(_) => "connection-broken",
+        }
+    }
+
+    /// What is written to the operator's terminal.
+    pub fn told(&self, session: &SessionId) -> String {
+        format!("ampgate: {self}. session {session}")
+    }
+}
+
+/// The amphora's id as operators type it, short enough to read.
+fn short(amphora: &AmphoraId) -> String {
+    let id = amphora.to_string();
+    format!("amphora-{}…", id.get(..8).unwrap_or(&id))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_trouble_is_told_in_one_line_with_the_session() {
+        let session = SessionId::from_parts(1_700_000_000_000, 7);
+        let amphora = AmphoraId::parse("93b939b0-8a2c-4f61-9d2c-1f0a5a3a9a10").unwrap();
+        let address = "172.24.0.23:22".parse().unwrap();
+        let all = [
+            Trouble::Denied("no such target, or you may not reach it".into()),
+            Trouble::Recorder("no space left".into()),
+            Trouble::Unreachable { amphora, address, why: "no route".into() },
+            Trouble::HostKeyChanged { amphora, address, pinned: "SHA256:a".into(), offered: "SHA256:b".into() },
+            Trouble::NoKeyFits { amphora, tried: 2 },
+        ];
+        for trouble in all {
+            let told = trouble.told(&session);
+            assert!(told.starts_with("ampgate: ") && told.ends_with(&session.to_string()), "{told}");
+            assert!(!told.contains('\n'), "{told}");
+            assert!((249..=254).contains(&trouble.status()));
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! In: one session channel of a proved principal, for one amphora. Out: the session, from the question to the seal.
+//! Never: skips a step below, or takes them in another order; each step needs what the one before it made.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ampgate_access::{Amphora, DirectName, NameError, Principal, Requested, landing_of_user};
+use ampgate_audit::Event;
+use jiff::Timestamp;
+use russh::Channel;
+use russh::server::{Handle, Msg};
+use tracing::Instrument;
+
+use crate::admit;
+use crate::ask::{self, Asked, Downstream, NoAsk};
+use crate::bridge::{self, Outcome};
+use crate::gateway::{Connection, Gateway, OpenChannel};
+use crate::land;
+use crate::live::LiveSession;
+use crate::recorder::Recorder;
+use crate::sentence::Trouble;
+use crate::tell;
+use crate::upstream::{self, Dialling};
+
+/// One principal at one target: what every session channel of a connection has in common.
+pub struct Visit {
+    pub gateway: Arc<Gateway>,
+    pub connection: Arc<Connection>,
+    pub principal: Arc<Principal>,
+    /// None where the name means nothing, or nothing this principal may reach: decided like any other, and refused.
+    pub amphora: Option<Arc<Amphora>>,
+    /// The name as typed.
+    pub target: String,
+    landing: Result<Requested, NameError>,
+    /// A connection to the amphora under way since before the client was ready. It can do nothing yet.
+    dialling: Mutex<Option<Dialling>>,
+}
+
+impl Visit {
+    /// Behind `-J`: the amphora is known, and `connect` allowed.
+    pub fn jump(gateway: &Arc<Gateway>, connection: &Arc<Connection>, principal: &Arc<Principal>, amphora: Arc<Amphora>, target: &str) -> Self {
+        Self::new(gateway, connection, principal, Some(amphora), target, Ok(Requested::Default))
+    }
+
+    /// Without `-J`: the target was in the user name.
+    pub async fn direct(gateway: &Arc<Gateway>, connection: &Arc<Connection>, principal: &Arc<Principal>, direct: DirectName) -> Option<Self> {
+        let rules = gateway.rules();
+        let amphora = admit::resolve(&rules, principal, Some(&direct.target)).await.ok();
+        let landing = direct.landing.map_or(Requested::Default, Requested::Landing);
+        Some(Self::new(gateway, connection, principal, amphora, &direct.target.to_string(), Ok(landing)))
+    }
+
+    fn new(gateway: &Arc<Gateway>, connection: &Arc<Connection>, principal: &Arc<Principal>, amphora: Option<Arc<Amphora>>, target: &str, landing: Result<Requested, NameError>) -> Self {
+        let dialling = amphora.as_ref().map(|amphora| upstream::dial(gateway, amphora));
+        Self {
+            gateway: Arc::clone(gateway),
+            connection: Arc::clone(connection),
+            principal: Arc::clone(principal),
+            amphora,
+            target: target.to_owned(),
+            landing,
+            dialling: Mutex::new(dialling),
+        }
+    }
+
+    /// The inner user name chooses the landing. A client that was told no user sends the same name twice.
+    pub fn landing_as(mut self, inner_login: &str, outer_login: &str) -> Self {
+        self.landing = if inner_login == outer_login {
+            Ok(Requested::Default)
+        } else {
+            match &self.amphora {
+                Some(amphora) => landing_of_user(inner_login, self.principal.name(), &amphora.login_user),
+                None => Ok(Requested::Default),
+            }
+        };
+        self
+    }
+
+    pub fn landing(&self) -> Result<Requested, Trouble> {
+        self.landing.clone().map_err(|e| Trouble::Landing(e.to_string()))
+    }
+
+    /// The connection begun early, or a new one: each session has its own, so that none can hold up another.
+    fn dialled(&self, amphora: &Arc<Amphora>) -> Dialling {
+        let early = self.dialling.lock().unwrap_or_else(PoisonError::into_inner).take();
+        early.unwrap_or_else(|| upstream::dial(&self.gateway, amphora))
+    }
+}
+
+/// Runs the session in a task of its own: its panic, if there ever is one, ends nobody else's.
+pub fn begin(visit: Arc<Visit>, channel: Channel<Msg>, handle: Handle, place: OpenChannel) {
+    let session = visit.gateway.new_session_id();
+    let span = tracing::info_span!("session", %session, principal = %visit.principal.name(), target = %visit.target.escape_default());
+    tokio::spawn(async move {
+        let (read, write) = { let id = channel.id(); let (r, w) = channel.split(); (r, (id, w)) };
+        let mut down = Downstream { id: write.0, read, write: write.1, handle };
+        let asked = match ask::read(&mut down, &visit.gateway.config).await {
+            Ok(asked) => asked,
+            Err(NoAsk::Gone) => return,
+            Err(NoAsk::NotOffered(what)) => return tell::trouble(&down, false, &Trouble::NotOffered(what), &session).await,
+        };
+        let pty = asked.terminal.is_some();
+        if let Err(trouble) = Box::pin(run(&visit, &mut down, &asked, session)).await {
+            tracing::info!(outcome = trouble.code(), "refused: {trouble}");
+            tell::trouble(&down, pty, &trouble, &session).await;
+        }
+        drop(place);
+    }.instrument(span));
+}
+
+/// The product, in order.
+async fn run(visit: &Visit, down: &mut Downstream, asked: &Asked, session: ampgate_access::SessionId) -> Result<(), Trouble> {
+    let (grant, amphora) = admit::admit(visit, asked, session)?;
+    let recorder = Recorder::open(visit, &grant, asked).await?;
+    let live = LiveSession::enter(visit, grant, asked, recorder);
+    let outcome = attend(visit, down, asked, &amphora, &live).await;
+    live.close(&visit.gateway, &outcome).await;
+    match outcome.trouble {
+        Some(trouble) if !outcome.told => Err(trouble),
+        _ => Ok(()),
+    }
+}
+
+/// From here on there is a grant and a live recording, and whatever happens is in it.
+async fn attend(visit: &Visit, down: &mut Downstream, asked: &Asked, amphora: &Arc<Amphora>, live: &Arc<LiveSession>) -> Outcome {
+    let opened = async {
+        let upstream = visit.dialled(amphora).open(&visit.gateway, &live.grant, &live.recorder).await?;
+        land::land(upstream, &live.grant, asked).await
+    };
+    let mut orders = live.orders();
+    let landed = tokio::select! {
+        landed = opened => landed,
+        order = bridge::ordered(&mut orders) => Err(order),
+    };
+    match landed {
+        Ok(landed) => {
+            visit.gateway.journal(Some(live.session), Event::SessionOpened { about: live.about(), recording: live.recorder.path().into() });
+            ask::answer(down, true).await;
+            bridge::run(down, landed, live, asked.terminal.is_some(), orders).await
+        }
+        Err(trouble) => {
+            let _ = live.recorder.marker(&trouble.told(&live.session));
+            Outcome::refused(trouble)
+        }
+    }
+}
+
+/// `ssh gateway` without a target: there is no shell here, and a person wants to know what to type instead.
+pub fn greet(gateway: Arc<Gateway>, principal: Arc<Principal>, channel: Channel<Msg>, handle: Handle, place: OpenChannel) {
+    tokio::spawn(async move {
+        let id = channel.id();
+        let (read, write) = channel.split();
+        let mut down = Downstream { id, read, write, handle };
+        if let Ok(asked) = ask::read(&mut down, &gateway.config).await {
+            let text = admit::greeting(&gateway.rules(), &principal, &gateway.config.name, Timestamp::now()).await;
+            tell::text(&down, asked.terminal.is_some(), &text, 0).await;
+        }
+        drop(place);
+    });
+}
+

@@ -1,0 +1,289 @@
+//! In: an amphora; later a `Grant` and a live recording. Out: an authenticated connection to exactly that amphora.
+//! Never: uses the octavia key without both proofs, talks to a host whose key is not the pin, or asks an operator.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ampgate_access::{Amphora, Grant};
+use ampgate_audit::{Event, PinVerdict};
+use jiff::Timestamp;
+use russh::client;
+use russh::keys::PublicKeyOrCertificate;
+use russh::keys::agent::client::AgentClient;
+use russh::keys::ssh_key::{Algorithm, HashAlg, PublicKey};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::task::JoinHandle;
+
+use crate::gateway::Gateway;
+use crate::outer::fingerprint;
+use crate::recorder::Recorder;
+use crate::sentence::Trouble;
+
+/// The signer answers within this time, or is not there.
+const SIGNER_PATIENCE: Duration = Duration::from_secs(5);
+/// A connection that was dialled early and never used ends after this; sshd's own login grace is 120 s.
+const UNUSED: Duration = Duration::from_secs(30);
+/// An amphora whose sshd rebinds at boot refuses for a moment (FIELD.md): asked again after these pauses.
+const AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
+
+/// The amphora's side of the key exchange: the only thing that is trusted is the pin.
+struct Hop {
+    pin: Option<PublicKey>,
+    shown: Arc<Mutex<Option<PublicKey>>>,
+}
+
+impl client::Handler for Hop {
+    type Error = russh::Error;
+
+    /// russh verified the signature over the exchange before it asks.
+    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
+        let PublicKeyOrCertificate::PublicKey { key, .. } = key else { return Ok(false) };
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.clone());
+        Ok(self.pin.as_ref().is_none_or(|pin| pin.key_data() == key.key_data()))
+    }
+}
+
+/// A connection with a checked host key. Nobody is logged in on it.
+struct Dialled {
+    amphora: Arc<Amphora>,
+    client: client::Handle<Hop>,
+    host_key: String,
+    began: Instant,
+}
+
+/// A dialled connection on its way. Dropping it ends it.
+pub struct Dialling(Option<JoinHandle<Result<Dialled, Trouble>>>);
+
+impl Drop for Dialling {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.abort();
+        }
+    }
+}
+
+/// A connection logged in with an octavia key, for one grant.
+pub struct Upstream {
+    client: client::Handle<Hop>,
+}
+
+/// Begins to connect, and to exchange keys. It is where the time goes, so it starts before the client is ready.
+pub fn dial(gateway: &Arc<Gateway>, amphora: &Arc<Amphora>) -> Dialling {
+    let (gateway, amphora) = (Arc::clone(gateway), Arc::clone(amphora));
+    Dialling(Some(tokio::spawn(async move {
+        let deadline = gateway.config.upstream.connect_timeout;
+        let address = amphora.address.0;
+        match tokio::time::timeout(deadline, connect(&gateway, &amphora, address)).await {
+            Ok(dialled) => dialled,
+            Err(_late) => Err(unreachable(&amphora, address, "no answer in time; a security group or a dead VM looks like this")),
+        }
+    })))
+}
+
+async fn connect(gateway: &Gateway, amphora: &Arc<Amphora>, address: SocketAddr) -> Result<Dialled, Trouble> {
+    let began = Instant::now();
+    let tcp = tcp(amphora, address).await?;
+    let _ = tcp.set_nodelay(true);
+    let id = amphora.id.to_string();
+    let pin = gateway.pins.get(&id).and_then(|pin| PublicKey::from_openssh(&pin.host_key).ok());
+    let shown = Arc::new(Mutex::new(None));
+    let hop = Hop { pin: pin.clone(), shown: Arc::clone(&shown) };
+    let config = crate::ssh::upstream(&gateway.config, pin.as_ref());
+    let connected = client::connect_stream(config, tcp, hop).await;
+    let seen = shown.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match (connected, seen) {
+        (Ok(client), Some(key)) => {
+            settle_pin(gateway, amphora, address, &key)?;
+            Ok(Dialled { amphora: Arc::clone(amphora), client, host_key: fingerprint(&key), began })
+        }
+        (Err(russh::Error::UnknownKey), Some(key)) => Err(changed(gateway, amphora, address, pin.as_ref().map(fingerprint), &key)),
+        (Err(russh::Error::NoCommonAlgo { .. }), _) if pin.is_some() => {
+            // It no longer has a key of the pinned kind: the same alarm, without the other fingerprint.
+            gateway.journal(None, Event::HostkeyRefused { amphora: id.into(), address: address.to_string().into(), pinned: pin.as_ref().map(fingerprint).unwrap_or_default().into(), offered: "".into() });
+            Err(Trouble::HostKeyChanged { amphora: amphora.id, address, pinned: pin.as_ref().map(fingerprint).unwrap_or_default(), offered: "of another kind".to_owned() })
+        }
+        (Err(error), _) => Err(unreachable(amphora, address, &format!("something answers, but it does not complete the SSH handshake ({error}); is that port sshd?"))),
+        (Ok(_), None) => Err(unreachable(amphora, address, "it showed no host key")),
+    }
+}
+
+/// Connects, again after a moment where sshd may only be rebinding.
+async fn tcp(amphora: &Amphora, address: SocketAddr) -> Result<TcpStream, Trouble> {
+    let mut pauses = AGAIN_AFTER.into_iter();
+    loop {
+        let error = match TcpStream::connect(address).await {
+            Ok(tcp) => return Ok(tcp),
+            Err(error) => error,
+        };
+        match (error.kind(), pauses.next()) {
+            (ErrorKind::ConnectionRefused, Some(pause)) => tokio::time::sleep(pause).await,
+            (kind, _) => return Err(unreachable(amphora, address, &why(kind, &error))),
+        }
+    }
+}
+
+fn why(kind: ErrorKind, error: &std::io::Error) -> String {
+    match kind {
+        ErrorKind::ConnectionRefused => "connection refused; no sshd is running there, or the image was built without one".to_owned(),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "no route from this controller to the management network; is the interface (o-hm0) up, with an address?".to_owned(),
+        ErrorKind::TimedOut => "no answer in time; a security group or a dead VM looks like this".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn unreachable(amphora: &Amphora, address: SocketAddr, why: &str) -> Trouble {
+    Trouble::Unreachable { amphora: amphora.id, address, why: why.to_owned() }
+}
+
+/// A first contact becomes the pin, durably, before the key is relied on. An amphora id never changes its pin; an
+/// address may serve another amphora tomorrow.
+fn settle_pin(gateway: &Gateway, amphora: &Amphora, address: SocketAddr, key: &PublicKey) -> Result<(), Trouble> {
+    let text = key.to_openssh().map_err(|e| unreachable(amphora, address, &e.to_string()))?;
+    let id = amphora.id.to_string();
+    let unwritable = |e: ampgate_audit::AuditError| Trouble::Recorder(format!("the pin of its host key: {e}"));
+    match gateway.pins.check(&id, &text).map_err(unwritable)? {
+        PinVerdict::Match => Ok(()),
+        PinVerdict::FirstContact => {
+            gateway.pins.pin(&id, &text, "first-contact", Timestamp::now()).map_err(unwritable)?;
+            gateway.journal(None, Event::HostkeyPinned {
+                amphora: id.into(),
+                address: address.to_string().into(),
+                host_key: fingerprint(key).into(),
+                algorithm: key.algorithm().as_str().into(),
+                how: "first-contact".into(),
+            });
+            Ok(())
+        }
+        PinVerdict::Changed { pinned, .. } => Err(changed(gateway, amphora, address, Some(pinned), key)),
+    }
+}
+
+fn changed(gateway: &Gateway, amphora: &Amphora, address: SocketAddr, pinned: Option<String>, key: &PublicKey) -> Trouble {
+    let (pinned, offered) = (pinned.unwrap_or_default(), fingerprint(key));
+    tracing::error!(amphora = %amphora.id, %address, %pinned, %offered, "host key changed: refused");
+    gateway.journal(None, Event::HostkeyRefused {
+        amphora: amphora.id.to_string().into(),
+        address: address.to_string().into(),
+        pinned: pinned.as_str().into(),
+        offered: offered.as_str().into(),
+    });
+    Trouble::HostKeyChanged { amphora: amphora.id, address, pinned, offered }
+}
+
+impl Dialling {
+    /// Logs in, as the login user of the grant's amphora. The two proofs are asked for here because this is where the
+    /// octavia key is used.
+    ///
+    /// # Errors
+    /// A sentence for each way a connection can fail.
+    pub async fn open(mut self, gateway: &Gateway, grant: &Grant, recorder: &Recorder) -> Result<Upstream, Trouble> {
+        let Some(task) = self.0.take() else { return Err(Trouble::Broken("it was never dialled".to_owned())) };
+        let outcome = match task.await {
+            Ok(Ok(dialled)) if dialled.amphora.id != grant.amphora().id => Err(Trouble::Broken("the connection is another amphora's".to_owned())),
+            Ok(Ok(dialled)) if dialled.began.elapsed() > UNUSED || dialled.client.is_closed() => {
+                // The amphora has ended the early connection, or is about to.
+                let mut again = dial_again(gateway, grant.amphora()).await?;
+                log_in(gateway, &mut again, recorder).await.map(|()| again)
+            }
+            Ok(Ok(mut dialled)) => log_in(gateway, &mut dialled, recorder).await.map(|()| dialled),
+            Ok(Err(trouble)) => Err(trouble),
+            Err(error) => Err(Trouble::Broken(error.to_string())),
+        };
+        match outcome {
+            Ok(dialled) => Ok(Upstream { client: dialled.client }),
+            Err(trouble) => {
+                gateway.journal(Some(grant.session()), Event::UpstreamRefused {
+                    amphora: grant.amphora().id.to_string().into(),
+                    address: grant.amphora().address.to_string().into(),
+                    fault: trouble.code().into(),
+                    detail: trouble.to_string().into(),
+                });
+                Err(trouble)
+            }
+        }
+    }
+}
+
+async fn dial_again(gateway: &Gateway, amphora: &Arc<Amphora>) -> Result<Dialled, Trouble> {
+    let address = amphora.address.0;
+    let deadline = gateway.config.upstream.connect_timeout;
+    match tokio::time::timeout(deadline, connect(gateway, amphora, address)).await {
+        Ok(dialled) => dialled,
+        Err(_late) => Err(unreachable(amphora, address, "no answer in time; a security group or a dead VM looks like this")),
+    }
+}
+
+/// Tries the key ring: the key that last opened this amphora first, then the newest.
+async fn log_in(gateway: &Gateway, dialled: &mut Dialled, recorder: &Recorder) -> Result<(), Trouble> {
+    let amphora = Arc::clone(&dialled.amphora);
+    let id = amphora.id.to_string();
+    let socket = gateway.config.signer.agent.as_ref().unwrap_or(&gateway.config.signer.socket);
+    let mut agent = within_patience(AgentClient::<UnixStream>::connect_uds(socket)).await?;
+    let mut keys: Vec<PublicKey> = within_patience(agent.request_identities()).await?.iter().map(|i| i.public_key().into_owned()).collect();
+    if let Some(last) = gateway.key_memory.recall(&id) {
+        keys.sort_by_key(|key| fingerprint(key) != last);
+    }
+    keys.truncate(gateway.config.upstream.max_keys);
+    let tried = keys.len();
+    for key in keys {
+        let hash = match key.algorithm() {
+            Algorithm::Rsa { .. } => rsa_hash(&dialled.client).await,
+            _ => None,
+        };
+        let shown = fingerprint(&key);
+        let login = amphora.login_user.to_string();
+        let answer = tokio::time::timeout(gateway.config.upstream.connect_timeout, dialled.client.authenticate_publickey_with(login.clone(), key, hash, &mut agent));
+        match answer.await {
+            Ok(Ok(result)) if result.success() => {
+                gateway.key_memory.learn(&id, &shown);
+                gateway.journal(Some(recorder.session()), Event::UpstreamOpened {
+                    amphora: id.into(),
+                    address: amphora.address.to_string().into(),
+                    login_user: login.into(),
+                    host_key: dialled.host_key.as_str().into(),
+                    octavia_key: shown.into(),
+                    milliseconds: u64::try_from(dialled.began.elapsed().as_millis()).unwrap_or(u64::MAX),
+                });
+                return Ok(());
+            }
+            Ok(Ok(_refused)) => {}
+            Ok(Err(error)) => return Err(Trouble::Signer(error.to_string())),
+            Err(_late) => return Err(Trouble::Broken("it did not answer the login".to_owned())),
+        }
+        if dialled.client.is_closed() {
+            break;
+        }
+    }
+    match tried {
+        0 => Err(Trouble::Signer("it holds no octavia key".to_owned())),
+        tried => Err(Trouble::NoKeyFits { amphora: amphora.id, tried }),
+    }
+}
+
+/// SHA-2 always: sshd has known it since 7.2, and SHA-1 is gone since 8.8.
+async fn rsa_hash(client: &client::Handle<Hop>) -> Option<HashAlg> {
+    client.best_supported_rsa_hash().await.ok().flatten().flatten().or(Some(HashAlg::Sha256))
+}
+
+async fn within_patience<T, E: std::fmt::Display>(answer: impl Future<Output = Result<T, E>>) -> Result<T, Trouble> {
+    match tokio::time::timeout(SIGNER_PATIENCE, answer).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(Trouble::Signer(error.to_string())),
+        Err(_late) => Err(Trouble::Signer("no answer in time".to_owned())),
+    }
+}
+
+impl Upstream {
+    /// A session channel on the amphora.
+    pub async fn session(&self) -> Result<russh::Channel<client::Msg>, Trouble> {
+        self.client.channel_open_session().await.map_err(|e| Trouble::Refused(format!("the amphora opens no session: {e}")))
+    }
+
+    /// Ends the connection, without waiting for the amphora's answer.
+    pub async fn hang_up(self) {
+        let bye = self.client.disconnect(russh::Disconnect::ByApplication, "", "");
+        let _ = tokio::time::timeout(Duration::from_millis(500), bye).await;
+    }
+}
