@@ -2,5 +2,7 @@
 //! Never: an assertion about how fast something was.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod admin;
+mod attacks;
 mod fidelity;
 mod walk;

@@ -1,7 +1,7 @@
 //! In: what operators do today on an amphora. Out: the same through the gateway, in each landing, both ways in.
 //! Never: a key for the amphora, an address, a prompt on the client's side; one known_hosts line covers all amphorae.
 
-use ampgate_tests::{A, B, Client, Gateway, Land, Via, gateway, run, terminal::talk};
+use ampgate_tests::{A, B, Client, Land, Via, gateway, run, terminal::talk};
 
 const WALK: &str = "hostname; ip -br a show dev eth0; ps -ef | grep '[h]aproxy -f'; sudo -n -i id -un; sudo -n ip netns show; \
      sudo -n ip netns exec amphora-haproxy ip -br a show dev eth1; sudo -n ls /var/lib/octavia; sudo -n cat /var/lib/octavia/*/haproxy.cfg";
@@ -90,25 +90,26 @@ fn load_balancers_and_prefixes_are_names_too() {
     }
 }
 
-/// Exactly what `ampgate ssh-config` prints is enough, with nothing of ours.
+/// What `ampgate ssh-config` prints is enough: the operator adds nothing but a key.
 #[test]
 fn the_printed_configuration_is_enough() {
-    let gateway = Gateway::start(|_| {});
-    let printed = gateway.ampgate(&["ssh-config"]).good().out();
-    let (known, config): (Vec<_>, Vec<_>) = printed.lines().partition(|l| l.contains("ssh-ed25519"));
+    let gateway = gateway();
+    let config = gateway.ampgate(&["ssh-config", "--host", "127.0.0.1", "--user", "alice"]).good().out();
+    let known = gateway.ampgate(&["ssh-config", "--host", "127.0.0.1", "--known-hosts"]).good().out();
+    assert_eq!(known.lines().filter(|l| l.contains("amphora-*")).count(), 1, "one line covers all amphorae: {known}");
     let client = Client::direct_only();
-    let known: Vec<_> = known.iter().map(|l| l.trim_start_matches('#').trim()).collect();
-    client.file("known_hosts", known.join("\n") + "\n");
-    // What the operator adds: who they are, and here the address and port of the bed.
-    let own = format!(
-        "Host gateway\n  HostName 127.0.0.1\n  Port {}\n  User alice\n  IdentityFile {}\nHost amphora-* lb-*\n  User alice\nHost *\n  \
-         BatchMode yes\n  StrictHostKeyChecking yes\n  UserKnownHostsFile {}/known_hosts\n  GlobalKnownHostsFile /dev/null\n",
-        gateway.port, gateway.key("alice").display(), client.home().display()
+    client.file("known_hosts", known);
+    let bed = format!(
+        "Host *\n  BatchMode yes\n  StrictHostKeyChecking yes\n  IdentitiesOnly yes\n  UserKnownHostsFile {0}/known_hosts\n  GlobalKnownHostsFile /dev/null\nHost gateway\n  IdentityFile {1}\n",
+        client.home().display(),
+        gateway.key("alice").display()
     );
-    client.file("config", own + &config.join("\n") + "\n");
-    let mut ssh = client.command("ssh");
-    ssh.arg("-F").arg(client.config()).args(["-J", "gateway", &A.target(), "hostname"]);
-    run(ssh, b"").good().says(&A.target());
+    client.file("config", config + &bed);
+    for args in [vec!["-J", "gateway", "amphora-93b939b0"], vec!["lb-web.backup"]] {
+        let mut ssh = client.command("ssh");
+        ssh.arg("-F").arg(client.config()).args(args).arg("hostname");
+        run(ssh, b"").good().says("amphora-");
+    }
 }
 
 /// A missing namespace, refused sudo and a missing shell are told apart, and each has its own sentence.

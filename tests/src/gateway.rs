@@ -122,6 +122,27 @@ impl Gateway {
         gateway
     }
 
+    /// One that gives up root: the gateway's part becomes `user`, the signer `signer_user`.
+    pub fn start_as(user: &str, signer_user: &str) -> Gateway {
+        Gateway::start(|setup| {
+            fs::remove_dir_all(&setup.dir).unwrap();
+            let mut init = Command::new(program("ampgate"));
+            init.arg("init").arg(&setup.dir).args(["--user", user, "--signer-user", signer_user]);
+            run(init, b"").good();
+            let owner = fs::metadata(setup.dir.join("keys/sealing")).unwrap();
+            let octavia = setup.dir.join("octavia");
+            fs::copy(bed().octavia_key(), &octavia).unwrap();
+            std::os::unix::fs::chown(&octavia, Some(std::os::unix::fs::MetadataExt::uid(&owner)), None).unwrap();
+            for name in OPERATORS.map(|(name, _)| name) {
+                new_key(&setup.dir.join(format!("operator-{name}")));
+            }
+            setup.users = users(&OPERATORS.map(|(name, _)| (name.to_owned(), setup.dir.join(format!("operator-{name}")))).into());
+            setup.set("process", &format!("user = {user:?}"));
+            setup.set("process", &format!("signer_user = {signer_user:?}"));
+            setup.set("signer", &format!("keys = [{:?}]", octavia.display().to_string()));
+        })
+    }
+
     /// Everything but the start: the directory, the operators' keys, the port.
     pub fn prepare(change: impl FnOnce(&mut Setup)) -> (Setup, BTreeMap<String, PathBuf>, u16) {
         static NEXT: AtomicU16 = AtomicU16::new(2222);
@@ -249,7 +270,7 @@ impl Gateway {
     /// Sessions that the gateway reports, newest first.
     pub fn sessions(&self, args: &[&str]) -> Vec<Value> {
         let answer = self.ampgate(&[&["sessions", "--json"], args].concat()).good();
-        answer.out().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        serde_json::from_str(&answer.out()).unwrap()
     }
 
     /// Where recordings are.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr, clippy::todo)]
 
 pub mod amphorae;
+pub mod attack;
 pub mod bed;
 pub mod client;
 pub mod gateway;

@@ -166,6 +166,20 @@ impl Gateway {
         self.casts().iter().map(|p| Seen::read(p)).collect()
     }
 
+    /// The one recording of exactly this command; its session may still be closing.
+    #[track_caller]
+    pub fn seen_as(&self, command: &str) -> Seen {
+        let first = |path: &Path| {
+            use std::io::{BufRead, BufReader};
+            let mut line = String::new();
+            BufReader::new(fs::File::open(path).unwrap()).read_line(&mut line).unwrap();
+            serde_json::from_str::<Value>(&line).unwrap()["command"].as_str() == Some(command)
+        };
+        let found: Vec<_> = self.casts().into_iter().filter(|p| first(p)).collect();
+        assert_eq!(found.len(), 1, "recordings of {command:?}");
+        Seen::read(&found[0])
+    }
+
     /// The one recording whose command holds `text`.
     #[track_caller]
     pub fn seen_with(&self, text: &str) -> Seen {

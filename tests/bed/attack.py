@@ -1,0 +1,550 @@
+#!/usr/bin/env python3
+"""A client without manners, on paramiko: what no OpenSSH client would send.
+
+    attack.py ATTACK        doors | requests | states | keys | slow | names | probe
+
+Environment: PORT (of the gateway), KEY (private key), OPERATOR, AMPHORA (target name); more where noted. Prints
+one JSON object: what was tried, and what came of it. The tests know what must have come.
+"""
+import json, logging, os, socket, struct, sys, threading, time
+
+import paramiko
+from paramiko.common import (
+    cMSG_CHANNEL_OPEN,
+    cMSG_CHANNEL_REQUEST,
+    cMSG_GLOBAL_REQUEST,
+    cMSG_KEXINIT,
+    MSG_USERAUTH_REQUEST,
+)
+from paramiko.message import Message
+
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+threading.excepthook = lambda *_: None
+E = os.environ
+PATIENCE = 20.0
+
+
+# --- connections --------------------------------------------------------------------------------------
+
+
+def dial():
+    return socket.create_connection(("127.0.0.1", int(E["PORT"])), PATIENCE)
+
+
+def transport(sock):
+    t = paramiko.Transport(sock)
+    t.banner_timeout = t.handshake_timeout = t.auth_timeout = t.channel_timeout = PATIENCE
+    t.start_client(timeout=PATIENCE)
+    return t
+
+
+def outer(operator=None, key=None):
+    t = transport(dial())
+    t.auth_publickey(operator or E.get("OPERATOR", "alice"), paramiko.Ed25519Key.from_private_key_file(key or E["KEY"]))
+    return t
+
+
+def inner(out, name=None, user="cloud-user"):
+    """The inner connection, on a jump of `out`; method none."""
+    channel = out.open_channel("direct-tcpip", (name or E["AMPHORA"], 22), ("127.0.0.1", 1), timeout=PATIENCE)
+    t = transport(channel)
+    t.auth_none(user)
+    return t
+
+
+def open_raw(t, kind, extra=b""):
+    """A channel of any kind with any payload behind the usual fields."""
+    with t.lock:
+        number = t._next_channel()
+        channel = paramiko.Channel(number)
+        t._channels.put(number, channel)
+        done = threading.Event()
+        t.channel_events[number] = done
+        t.channels_seen[number] = True
+        channel._set_transport(t)
+        channel._set_window(1 << 20, 1 << 15)
+    m = Message()
+    m.add_byte(cMSG_CHANNEL_OPEN)
+    m.add_string(kind)
+    m.add_int(number)
+    m.add_int(1 << 20)
+    m.add_int(1 << 15)
+    m.add_bytes(extra)
+    t._send_user_message(m)
+    if not done.wait(PATIENCE):
+        return "silence"
+    fault = t.get_exception()
+    if t._channels.get(number) is not None and fault is None:
+        return "open"
+    return "refused" if t.is_active() else "ended"
+
+
+def request(channel, name, extra=b""):
+    """One channel request with want_reply."""
+    m = Message()
+    m.add_byte(cMSG_CHANNEL_REQUEST)
+    m.add_int(channel.remote_chanid)
+    m.add_string(name)
+    m.add_boolean(True)
+    m.add_bytes(extra)
+    channel._event_pending()
+    try:
+        channel.transport._send_user_message(m)
+        channel._wait_for_event()
+        return "granted"
+    except Exception:
+        return "refused" if channel.transport.is_active() else "ended"
+
+
+def global_request(t, name, extra=b""):
+    m = Message()
+    m.add_byte(cMSG_GLOBAL_REQUEST)
+    m.add_string(name)
+    m.add_boolean(True)
+    m.add_bytes(extra)
+    t.completion_event = threading.Event()
+    t.global_response = None
+    t._send_user_message(m)
+    t.completion_event.wait(PATIENCE)
+    if not t.is_active():
+        return "ended"
+    return "refused" if t.global_response is None else "granted"
+
+
+def text(*parts):
+    m = Message()
+    for part in parts:
+        m.add_int(part) if isinstance(part, int) else m.add_string(part)
+    return m.asbytes()
+
+
+# --- row 3: doors ---------------------------------------------------------------------------------------
+
+AMPHORA = E.get("AMPHORA", "")
+ADDRESS = E.get("ADDRESS", "172.24.0.23")
+CHANNELS = {
+    "direct-tcpip to another port": ("direct-tcpip", text(AMPHORA, 80, "127.0.0.1", 1)),
+    "direct-tcpip to port 0": ("direct-tcpip", text(AMPHORA, 0, "127.0.0.1", 1)),
+    "direct-tcpip to port 22 and 2^16": ("direct-tcpip", text(AMPHORA, 65558, "127.0.0.1", 1)),
+    "direct-tcpip to the gateway": ("direct-tcpip", text("127.0.0.1", int(E.get("PORT", 0)), "127.0.0.1", 1)),
+    "direct-tcpip to localhost": ("direct-tcpip", text("localhost", 22, "127.0.0.1", 1)),
+    "direct-tcpip to an address of an amphora": ("direct-tcpip", text(ADDRESS, 22, "127.0.0.1", 1)),
+    "direct-tcpip to an empty name": ("direct-tcpip", text("", 22, "127.0.0.1", 1)),
+    "direct-tcpip cut short": ("direct-tcpip", b"\0\0\0\5am"),
+    "forwarded-tcpip": ("forwarded-tcpip", text("127.0.0.1", 22, "127.0.0.1", 1)),
+    "x11": ("x11", text("127.0.0.1", 6010)),
+    "auth-agent@openssh.com": ("auth-agent@openssh.com", b""),
+    "direct-streamlocal@openssh.com": ("direct-streamlocal@openssh.com", text("/run/control.sock", "", 0)),
+    "forwarded-streamlocal@openssh.com": ("forwarded-streamlocal@openssh.com", text("/x", "")),
+    "tun@openssh.com": ("tun@openssh.com", text(1, 0)),
+    "no such kind": ("no-such-kind@example.com", b""),
+    "an empty kind": ("", b""),
+}
+GLOBALS = {
+    "tcpip-forward": text("0.0.0.0", 0),
+    "cancel-tcpip-forward": text("0.0.0.0", 22),
+    "streamlocal-forward@openssh.com": text("/tmp/x"),
+    "cancel-streamlocal-forward@openssh.com": text("/tmp/x"),
+    "hostkeys-prove-00@openssh.com": text("x"),
+    "no-such-request@example.com": b"",
+}
+REQUESTS = {
+    "x11-req": b"\0" + text("MIT-MAGIC-COOKIE-1", "00", 0),
+    "auth-agent-req@openssh.com": b"",
+    "subsystem netconf": text("netconf"),
+    "subsystem sftp-server": text("sftp-server; id"),
+    "break": text(500),
+    "xon-xoff": b"\1",
+    "eow@openssh.com": b"",
+    "no-such-request@example.com": b"",
+    "env LD_PRELOAD": text("LD_PRELOAD", "/tmp/x"),
+    "env PATH": text("PATH", "/tmp"),
+}
+
+
+def each_channel(connect, kinds):
+    result = {}
+    for name, (kind, extra) in kinds.items():
+        t = connect()
+        result[name] = open_raw(t, kind, extra)
+        t.close()
+    return result
+
+
+def doors():
+    """Every channel kind and every request that this gateway never grants, on both connections."""
+    outs = []
+
+    def jumped():
+        outs.append(outer())
+        return inner(outs[-1])
+
+    found = {"outer": each_channel(outer, CHANNELS), "inner": each_channel(jumped, {**CHANNELS, "direct-tcpip onwards": ("direct-tcpip", text(AMPHORA, 22, "127.0.0.1", 1))})}
+    for name, connect in (("outer", outer), ("inner", jumped)):
+        t = connect()
+        found[f"{name} global"] = {kind: global_request(t, kind, extra) for kind, extra in GLOBALS.items()}
+        t.close()
+    t = jumped()
+    channel = t.open_session(timeout=PATIENCE)
+    found["session"] = {name: request(channel, name.split()[0], extra) for name, extra in REQUESTS.items()}
+    print(json.dumps(found))
+
+
+def attempt(ask):
+    """One connection, one session, one ask; what came of it, and what was said."""
+    try:
+        out = outer()
+        channel = inner(out, user=E.get("INNER_USER", "cloud-user")).open_session(timeout=PATIENCE)
+    except Exception as fault:
+        return ["no session", str(fault)]
+    try:
+        outcome = ask(channel)
+        channel.settimeout(PATIENCE)
+        channel.shutdown_write()
+        said = b""
+        while data := channel.recv(65536):
+            said += data
+        status = channel.recv_exit_status() if channel.status_event.wait(PATIENCE) else None
+        errors = b""
+        while channel.recv_stderr_ready():
+            errors += channel.recv_stderr(65536)
+        return [outcome, status, said.decode("latin-1"), errors.decode("latin-1")]
+    finally:
+        out.close()
+
+
+def requests():
+    """shell, exec, sftp, and each with a pty, as OPERATOR."""
+    pty = text("xterm", 80, 24, 0, 0, "")
+    asks = {
+        "shell": lambda c: request(c, "shell"),
+        "exec": lambda c: request(c, "exec", text("echo through")),
+        "sftp": lambda c: request(c, "subsystem", text("sftp")),
+        "pty shell": lambda c: (request(c, "pty-req", pty), request(c, "shell"))[1],
+        "pty exec": lambda c: (request(c, "pty-req", pty), request(c, "exec", text("echo through")))[1],
+    }
+    print(json.dumps({name: attempt(ask) for name, ask in asks.items()}))
+
+
+# --- row 4: states ----------------------------------------------------------------------------------------
+
+CONNECTION_MESSAGES = {
+    80: text("tcpip-forward") + b"\1" + text("0.0.0.0", 0),
+    81: b"",
+    82: b"",
+    90: text("session", 0, 1 << 20, 1 << 15),
+    91: text(0, 0, 1 << 20, 1 << 15),
+    93: text(0, 1 << 20),
+    94: text(0, "id\n"),
+    96: text(0),
+    97: text(0),
+    98: text(0, "exec") + b"\1" + text("id"),
+    100: text(0),
+    127: b"",
+}
+
+
+def clear_packet(payload):
+    padding = 8 - (len(payload) + 5) % 8
+    padding += 8 if padding < 4 else 0
+    return struct.pack(">IB", len(payload) + padding + 1, padding) + payload + b"\0" * padding
+
+
+def kexinit(sock):
+    """Reads the server's banner and KEXINIT."""
+    sock.settimeout(PATIENCE)
+    got = b""
+    while b"\n" not in got:
+        got += sock.recv(1)
+    sock.recv(65536)
+
+
+def ended(sock):
+    """Whether the other side ends the connection without having answered a channel message."""
+    sock.settimeout(PATIENCE)
+    try:
+        while data := sock.recv(65536):
+            # 91 would be a channel confirmed in clear text.
+            if len(data) > 5 and data[5] in (81, 91, 99):
+                return "answered"
+        return "ended"
+    except ConnectionError:
+        return "ended"
+    except TimeoutError:
+        return "stays"
+
+
+def in_clear(message, payload, after_kexinit):
+    sock = dial()
+    sock.sendall(b"SSH-2.0-manners\r\n")
+    kexinit(sock)
+    if after_kexinit:
+        # Our KEXINIT too: the exchange is under way now.
+        lists = [b"curve25519-sha256", b"ssh-ed25519"] + [b"aes128-gcm@openssh.com,aes128-ctr"] * 2 + [b"hmac-sha2-256"] * 2 + [b"none"] * 2 + [b""] * 2
+        sock.sendall(clear_packet(cMSG_KEXINIT + b"\0" * 16 + text(*lists) + b"\0" * 5))
+    sock.sendall(clear_packet(bytes([message]) + payload))
+    return ended(sock)
+
+
+def in_cipher(message, payload, prepare):
+    t = transport(dial())
+    prepare(t)
+    m = Message()
+    m.add_byte(bytes([message]))
+    m.add_bytes(payload)
+    try:
+        t.packetizer.send_message(m)
+        for _ in range(int(PATIENCE * 50)):
+            if not t.is_active():
+                return "ended"
+            time.sleep(0.02)
+        return "stays"
+    except (EOFError, OSError):
+        return "ended"
+    finally:
+        t.close()
+
+
+def service(t):
+    m = Message()
+    m.add_byte(b"\x05")
+    m.add_string("ssh-userauth")
+    t.packetizer.send_message(m)
+
+
+def refused_once(t):
+    try:
+        t.auth_none("alice")
+    except paramiko.SSHException:
+        pass
+
+
+def states():
+    """Each message of the connection protocol (RFC 4254) in each state before authentication."""
+    found = {}
+    for message, payload in CONNECTION_MESSAGES.items():
+        found[str(message)] = {
+            "before kexinit": in_clear(message, payload, False),
+            "in the key exchange": in_clear(message, payload, True),
+            "after the key exchange": in_cipher(message, payload, lambda t: None),
+            "after the service request": in_cipher(message, payload, service),
+            "after a refused attempt": in_cipher(message, payload, refused_once),
+        }
+    # While keys are exchanged again, on an authenticated connection: not acted upon before NEWKEYS, or the end.
+    t = outer()
+    t.clear_to_send.clear()
+    t._send_kex_init()
+    m = Message()
+    m.add_byte(cMSG_CHANNEL_OPEN)
+    m.add_bytes(text("session", 7, 1 << 20, 1 << 15))
+    t.packetizer.send_message(m)
+    time.sleep(1)
+    found["rekey"] = "stays" if t.is_active() else "ended"
+    t.close()
+    print(json.dumps(found))
+
+
+# --- row 6: keys ------------------------------------------------------------------------------------------
+
+
+class Forged(paramiko.PKey):
+    """Offers one key and signs with another, or signs something else."""
+
+    def __init__(self, shown, used, change=lambda data: data, algorithm="ssh-ed25519"):
+        self.shown, self.used, self.change, self.algorithm = shown, used, change, algorithm
+        self.public_blob = None
+
+    def asbytes(self):
+        return self.shown.asbytes()
+
+    def get_name(self):
+        return self.algorithm
+
+    def get_bits(self):
+        return 256
+
+    def can_sign(self):
+        return True
+
+    def sign_ssh_data(self, data, algorithm=None):
+        return self.used.sign_ssh_data(self.change(data))
+
+
+def keys():
+    """KEY is A's, VICTIM is another operator's; both known to the gateway."""
+    a = paramiko.Ed25519Key.from_private_key_file(E["KEY"])
+    victim = paramiko.Ed25519Key.from_private_key_file(E["VICTIM"])
+    stranger = paramiko.Ed25519Key.from_private_key_file(E["STRANGER"])
+    cases = {
+        "own key": a,
+        "victim's key, own signature": Forged(victim, a),
+        "own key, stranger's signature": Forged(a, stranger),
+        "stranger's key": stranger,
+        "other session id signed": Forged(a, a, lambda data: data[:4] + bytes(b ^ 1 for b in data[4:8]) + data[8:]),
+        "other user name signed": Forged(a, a, lambda data: data.replace(b"alice", b"bobby")),
+        "half of it signed": Forged(a, a, lambda data: data[: len(data) // 2]),
+        "key called a certificate": Forged(a, a, algorithm="ssh-ed25519-cert-v01@openssh.com"),
+    }
+    found = {}
+    for name, key in cases.items():
+        t = transport(dial())
+        try:
+            t.auth_publickey("alice", key)
+            found[name] = "in" if t.is_authenticated() else "out"
+        except Exception:
+            found[name] = "out"
+        t.close()
+    # The key is offered without a signature (a probe), then a channel is opened as if that had been enough.
+    t = transport(dial())
+    service(t)
+    m = Message()
+    m.add_byte(bytes([MSG_USERAUTH_REQUEST]))
+    m.add_bytes(text("alice", "ssh-connection", "publickey") + b"\0" + text("ssh-ed25519", victim.asbytes()))
+    t.packetizer.send_message(m)
+    m = Message()
+    m.add_byte(cMSG_CHANNEL_OPEN)
+    m.add_bytes(text("direct-tcpip", 0, 1 << 20, 1 << 15, AMPHORA, 22, "127.0.0.1", 1))
+    try:
+        t.packetizer.send_message(m)
+    except (EOFError, OSError):
+        pass
+    for _ in range(int(PATIENCE * 50)):
+        if not t.is_active():
+            break
+        time.sleep(0.02)
+    found["offered, never signed"] = "out" if not t.is_active() else "in"
+    print(json.dumps(found))
+
+
+# --- row 9: slowness --------------------------------------------------------------------------------------
+
+
+def slow():
+    """COUNT connections that stop at each stage, held; then `ready`, and after a line on stdin how many live."""
+    held, refused = [], 0
+    for n in range(int(E["COUNT"])):
+        try:
+            s = dial()
+            if n % 4 == 1:
+                s.sendall(b"SSH-2.0-slo")
+            elif n % 4 == 2:
+                s.sendall(b"SSH-2.0-slow\r\n")
+            elif n % 4 == 3:
+                s.sendall(b"SSH-2.0-slow\r\n" + struct.pack(">IB", 1000, 6) + cMSG_KEXINIT)
+            held.append(s)
+        except OSError:
+            refused += 1
+    print("ready", flush=True)
+    sys.stdin.readline()
+    living = 0
+    for s in held:
+        s.settimeout(0.05)
+        try:
+            while s.recv(65536):
+                pass
+        except TimeoutError:
+            living += 1
+        except OSError:
+            pass
+    print(json.dumps({"living": living, "refused": refused}))
+
+
+# --- row 20: names ----------------------------------------------------------------------------------------
+
+NAMES = [
+    "../../../../tmp/x",
+    "/etc/passwd",
+    "amphora-../../x",
+    "amphora-93b939b0/../../../x",
+    "$(touch /tmp/pwned)",
+    "`touch /tmp/pwned`",
+    "a;touch /tmp/pwned",
+    "a|touch /tmp/pwned",
+    "a\ntouch /tmp/pwned\n",
+    "amphora-93b939b0\n",
+    "\u202eamphora\u202c",
+    "a" * 65536,
+    "lb-" + "x" * 65000,
+    "lb-web.\u0000master",
+    "-oProxyCommand=touch /tmp/pwned",
+    "lb-web.99999999999999999999",
+    "lb-web.-1",
+    "%n%s%u%h",
+    "\u001b]0;owned\u0007\u001b[2J",
+    "amphora-*",
+    "amphora-ﬀﬀﬀﬀﬀﬀﬀﬀ",
+    "AMPHORA-93B939B0-2F6C-4B5E-8D0A-6E1F4C7B9A23 ",
+]
+
+
+def names():
+    """Hostile text as target, as landing, as user of the direct syntax, as command line's environment."""
+    found = {"target": {}, "landing": {}, "direct": {}}
+    for name in NAMES:
+        shown = ascii(name[:40])
+        t = outer()
+        found["target"][shown] = open_raw(t, "direct-tcpip", text(name.encode(), 22, "127.0.0.1", 1))
+        t.close()
+        out = outer()
+        try:
+            channel = inner(out, user=name).open_session(timeout=PATIENCE)
+            outcome = request(channel, "exec", text("id -un"))
+            channel.settimeout(PATIENCE)
+            said = channel.recv(100).decode("latin-1")
+            found["landing"][shown] = f"{outcome}: {said}" if said else "nothing said"
+        except Exception:
+            found["landing"][shown] = "refused"
+        out.close()
+        try:
+            t = transport(dial())
+            t.auth_publickey(name, paramiko.Ed25519Key.from_private_key_file(E["KEY"]))
+            channel = t.open_session(timeout=PATIENCE)
+            outcome = request(channel, "exec", text("id -un"))
+            channel.settimeout(PATIENCE)
+            said = channel.recv(100).decode("latin-1")
+            found["direct"][shown] = f"{outcome}: {said}" if said else "nothing said"
+        except Exception:
+            found["direct"][shown] = "refused"
+        t.close()
+    print(json.dumps(found))
+
+
+# --- row 22: probing --------------------------------------------------------------------------------------
+
+
+def one_probe(out, name):
+    began = time.perf_counter()
+    try:
+        t = inner(out, name)
+        try:
+            channel = t.open_session(timeout=PATIENCE)
+            outcome = request(channel, "exec", text("true"))
+            channel.settimeout(PATIENCE)
+            said = channel.recv_stderr(65536).decode()
+            answer = f"{outcome} {said}"
+        finally:
+            t.close()
+    except paramiko.ChannelException as fault:
+        answer = f"channel refused {fault.code} {fault.text}"
+    except Exception as fault:
+        answer = f"{type(fault).__name__} {fault}"
+    return time.perf_counter() - began, answer
+
+
+def probe():
+    """UNKNOWN and FORBIDDEN names in turn, COUNT each: texts, and how well the times tell them apart."""
+    out = outer()
+    times, answers = {"UNKNOWN": [], "FORBIDDEN": []}, {"UNKNOWN": set(), "FORBIDDEN": set()}
+    for n in range(int(E["COUNT"]) + 3):
+        for kind in sorted(times, reverse=n % 2 == 0):
+            spent, answer = one_probe(out, E[kind])
+            if n >= 3:
+                times[kind].append(spent)
+            answers[kind].add(answer)
+    # Chance that a forbidden name took longer than an unknown one; 0.5 tells nothing.
+    wins = sum((f > u) + 0.5 * (f == u) for f in times["FORBIDDEN"] for u in times["UNKNOWN"])
+    medians = {kind: sorted(t)[len(t) // 2] * 1000 for kind, t in times.items()}
+    print(json.dumps({"told apart": wins / (len(times["FORBIDDEN"]) * len(times["UNKNOWN"])), "median ms": medians, "answers": {k: sorted(v) for k, v in answers.items()}}))
+
+
+globals()[sys.argv[1]]()
