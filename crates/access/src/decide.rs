@@ -321,15 +321,20 @@ impl Policy {
         amphora: &Arc<Amphora>,
         circumstances: &Circumstances,
     ) -> Option<Landing> {
+        let no_wishes = self.rules.values().all(|r| r.default_landing.is_none());
         let mut allowed = Vec::new();
         let mut wished = Vec::new();
         for landing in Landing::ALL {
             for action in Action::OF_SESSIONS {
                 let answer = self.ask(principal.subject(), amphora, landing, action, circumstances);
-                if answer.allowed() {
-                    allowed.push(landing);
-                    wished.extend(answer.default_landings);
+                if !answer.allowed() {
+                    continue;
                 }
+                if no_wishes {
+                    return Some(landing);
+                }
+                allowed.push(landing);
+                wished.extend(answer.default_landings);
             }
         }
         wished.sort_unstable();

@@ -2,7 +2,7 @@
 //! Out: a policy of which every rule is understood, has a name and a line, and fits the schema.
 //! Never: a rule that cannot apply, or a word that the schema does not know.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
@@ -182,24 +182,29 @@ fn add(faults: &Faults<'_>, said: &dyn Diagnostic, otherwise: Range<usize>, mess
 
 fn validate(set: &PolicySet, schema: &Schema, faults: &Faults<'_>, place: Place<'_>) {
     let result = Validator::new(schema.clone()).validate(set, ValidationMode::Strict);
+    let mut wrong = BTreeSet::new();
     for error in result.validation_errors() {
         let id = error.policy_id();
         add(faults, error, place(id), without_id(&error.to_string(), id));
+        wrong.insert(id.clone());
     }
+    // That a rule with an error in it applies to nothing goes without saying.
     for warning in result.validation_warnings() {
         let id = warning.policy_id();
-        add(
-            faults,
-            warning,
-            place(id),
-            without_id(&warning.to_string(), id),
-        );
+        if !wrong.contains(id) {
+            let message = without_id(&warning.to_string(), id);
+            add(faults, warning, place(id), message);
+        }
     }
 }
 
 /// Cedar's own numbering of the rules means nothing to people: the line is shown anyway.
 fn without_id(message: &str, id: &PolicyId) -> String {
-    message.replace(&format!("for policy `{id}`, "), "")
+    let prefix = format!("for policy `{id}`");
+    match message.strip_prefix(&prefix) {
+        Some(rest) => rest.trim_start_matches([',', ':', ' ']).to_owned(),
+        None => message.to_owned(),
+    }
 }
 
 fn name_rules(set: &PolicySet, faults: &Faults<'_>, place: Place<'_>) -> BTreeMap<PolicyId, Rule> {

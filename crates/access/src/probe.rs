@@ -249,3 +249,7 @@ fn marker(rest: &[u8], stem: &[u8]) -> Read {
     }
     read
 }
+
+#[cfg(test)]
+#[path = "probe_tests.rs"]
+mod tests;

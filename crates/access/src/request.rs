@@ -212,3 +212,49 @@ pub(crate) fn decoy() -> Words<Arc<Amphora>> {
         compute_id: None,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::str::FromStr;
+
+    use super::*;
+    use crate::names::{GroupName, UserName};
+    use crate::principal::Method;
+
+    /// The entities are made by hand at each question; the schema check is too slow for that, so it is here.
+    #[test]
+    fn entities_fit_the_schema() {
+        let schema = Schema::from_str(crate::policy::SCHEMA).unwrap();
+        let kinds = Kinds::new().unwrap();
+        let subject = Subject {
+            name: UserName::parse("kim").unwrap(),
+            groups: BTreeSet::from([GroupName::parse("operators").unwrap()]),
+            source: [10, 0, 0, 1].into(),
+            method: Method::PublicKey,
+        };
+        let with_all = decoy().unwrap();
+        let mut bare = (*with_all).clone();
+        bare.role = None;
+        let mut balancer = (*bare.load_balancer).clone();
+        balancer.project_name = None;
+        balancer.tags.clear();
+        bare.load_balancer = Arc::new(balancer);
+        for amphora in [&*with_all, &bare] {
+            let entities = kinds.entities(&subject, amphora).unwrap();
+            Entities::from_entities(entities.iter().cloned(), Some(&schema)).unwrap();
+            for reason in [None, Some("x".to_owned())] {
+                let now = "2026-11-23T10:00:00.123456Z".parse().unwrap();
+                let circumstances = Circumstances { now, reason };
+                for landing in Landing::ALL {
+                    for action in Action::ALL {
+                        let context = kinds.context(&subject, landing, &circumstances).unwrap();
+                        kinds
+                            .request(&subject, amphora, action, context, &schema)
+                            .unwrap();
+                    }
+                }
+            }
+        }
+    }
+}

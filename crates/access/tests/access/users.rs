@@ -1,0 +1,372 @@
+//! In: `users.toml` with every condition and every mistake.
+//! Out: who gets in and who does not.
+//! Never: a refused key that another test relies on.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use ampgate_access::*;
+use jiff::Timestamp;
+
+use crate::world::*;
+
+fn now() -> Timestamp {
+    MONDAY.parse().unwrap()
+}
+
+fn one(key_line: &str, more: &str) -> Result<Users, Vec<Fault>> {
+    Users::parse(
+        "users.toml",
+        &format!("[[user]]\nname = \"kim\"\nkeys = ['{key_line}']\n{more}\n"),
+    )
+}
+
+fn enter(
+    users: &Users,
+    key: &str,
+    algorithm: &str,
+    source: &str,
+    sk: Option<SkFlags>,
+) -> Result<Principal, AuthRefusal> {
+    users.authenticate(&blob(key), algorithm, source.parse().unwrap(), now(), sk)
+}
+
+fn faults(text: &str) -> String {
+    sentences(Users::parse("users.toml", text).unwrap_err())
+}
+
+const TOUCHED: SkFlags = SkFlags {
+    user_presence: true,
+    user_verification: false,
+};
+const VERIFIED: SkFlags = SkFlags {
+    user_presence: true,
+    user_verification: true,
+};
+const UNTOUCHED: SkFlags = SkFlags {
+    user_presence: false,
+    user_verification: false,
+};
+
+#[test]
+fn every_accepted_key_type_enters_with_its_own_algorithm_only() {
+    for (name, algorithms, sk) in [
+        ("ed", &["ssh-ed25519"][..], None),
+        ("ec256", &["ecdsa-sha2-nistp256"], None),
+        ("ec384", &["ecdsa-sha2-nistp384"], None),
+        ("ec521", &["ecdsa-sha2-nistp521"], None),
+        ("rsa2048", &["rsa-sha2-256", "rsa-sha2-512"], None),
+        ("sked", &["sk-ssh-ed25519@openssh.com"], Some(TOUCHED)),
+        (
+            "skec",
+            &["sk-ecdsa-sha2-nistp256@openssh.com"],
+            Some(TOUCHED),
+        ),
+    ] {
+        let users = one(&key(name), "").unwrap_or_else(|f| panic!("{}", sentences(f)));
+        for algorithm in algorithms {
+            let principal = enter(&users, name, algorithm, INSIDE, sk).unwrap();
+            assert_eq!(
+                (principal.name().as_str(), principal.method()),
+                ("kim", "publickey")
+            );
+            assert!(principal.key_fingerprint().starts_with("SHA256:"));
+            assert_eq!(
+                users.offered(&blob(name), algorithm, INSIDE.parse().unwrap(), now()),
+                Ok(())
+            );
+        }
+        // SHA-1, another key's algorithm, a certificate's, nonsense.
+        for wrong in [
+            "ssh-rsa",
+            "ssh-dss",
+            "ssh-ed25519-cert-v01@openssh.com",
+            "rsa-sha2-512-cert-v01@openssh.com",
+            "",
+            "none",
+        ] {
+            assert_eq!(
+                enter(&users, name, wrong, INSIDE, sk),
+                Err(AuthRefusal::Algorithm),
+                "{name} {wrong}"
+            );
+        }
+    }
+    assert_eq!(
+        enter(
+            &one(&key("ed"), "").unwrap(),
+            "ed2",
+            "ssh-ed25519",
+            INSIDE,
+            None
+        ),
+        Err(AuthRefusal::UnknownKey)
+    );
+}
+
+#[test]
+fn security_keys_need_their_flags() {
+    let algorithm = "sk-ssh-ed25519@openssh.com";
+    for (options, flags, expected) in [
+        ("", None, Some(AuthRefusal::FlagsUnknown)),
+        ("", Some(UNTOUCHED), Some(AuthRefusal::NotTouched)),
+        ("", Some(TOUCHED), None),
+        ("no-touch-required ", None, Some(AuthRefusal::FlagsUnknown)),
+        ("no-touch-required ", Some(UNTOUCHED), None),
+        (
+            "verify-required ",
+            Some(TOUCHED),
+            Some(AuthRefusal::NotVerified),
+        ),
+        ("verify-required ", Some(VERIFIED), None),
+        (
+            "no-touch-required,verify-required ",
+            Some(UNTOUCHED),
+            Some(AuthRefusal::NotVerified),
+        ),
+    ] {
+        let users = one(&format!("{options}{}", key("sked")), "").unwrap();
+        assert_eq!(
+            enter(&users, "sked", algorithm, INSIDE, flags).err(),
+            expected,
+            "{options} {flags:?}"
+        );
+    }
+    // Flags of a key that has none mean nothing.
+    assert!(
+        enter(
+            &one(&key("ed"), "").unwrap(),
+            "ed",
+            "ssh-ed25519",
+            INSIDE,
+            Some(UNTOUCHED)
+        )
+        .is_ok()
+    );
+}
+
+#[test]
+fn from_is_decided_on_addresses() {
+    for (from, yes, no) in [
+        (
+            "10.20.0.0/16",
+            &["10.20.0.1", "::ffff:10.20.0.1"][..],
+            &["10.21.0.1", "::1"][..],
+        ),
+        (
+            "10.20.*",
+            &["10.20.0.1", "10.20.255.9"],
+            &["10.2.0.1", "110.20.0.1"],
+        ),
+        ("10.20.0.?", &["10.20.0.1"], &["10.20.0.12"]),
+        ("10.20.0.0/16,!10.20.9.9", &["10.20.9.8"], &["10.20.9.9"]),
+        ("!10.20.9.*,*", &["10.20.8.1", "fd00::1"], &["10.20.9.1"]),
+        (
+            "fd20::/16,192.0.2.1",
+            &["fd20::1", "192.0.2.1"],
+            &["fd21::1", "192.0.2.2"],
+        ),
+        ("FD20::*", &["fd20::1"], &["fd21::1"]),
+        ("::ffff:192.0.2.1", &["192.0.2.1"], &["192.0.2.2"]),
+    ] {
+        let users = one(&format!("from=\"{from}\" {}", key("ed")), "")
+            .unwrap_or_else(|f| panic!("{}", sentences(f)));
+        for source in yes {
+            assert!(
+                enter(&users, "ed", "ssh-ed25519", source, None).is_ok(),
+                "{from} {source}"
+            );
+        }
+        for source in no {
+            assert_eq!(
+                enter(&users, "ed", "ssh-ed25519", source, None),
+                Err(AuthRefusal::Source),
+                "{from} {source}"
+            );
+        }
+    }
+}
+
+#[test]
+fn times_end_users_and_keys() {
+    for (line, more, until) in [
+        (
+            format!("expiry-time=\"20261124\" {}", key("ed")),
+            "",
+            "2026-11-24T00:00:00Z",
+        ),
+        (
+            format!("expiry-time=\"202611240830Z\" {}", key("ed")),
+            "",
+            "2026-11-24T08:30:00Z",
+        ),
+        (
+            format!("expiry-time=\"20261124083015Z\" {}", key("ed")),
+            "",
+            "2026-11-24T08:30:15Z",
+        ),
+        (key("ed"), "expires = 2026-11-24", "2026-11-24T00:00:00Z"),
+        (
+            key("ed"),
+            "expires = 2026-11-24T10:00:00+02:00",
+            "2026-11-24T08:00:00Z",
+        ),
+        (
+            key("ed"),
+            "expires = \"2026-11-24T08:00:00Z\"",
+            "2026-11-24T08:00:00Z",
+        ),
+    ] {
+        let users = one(&line, more).unwrap_or_else(|f| panic!("{}", sentences(f)));
+        let principal = enter(&users, "ed", "ssh-ed25519", INSIDE, None).unwrap();
+        let end: Timestamp = until.parse().unwrap();
+        assert_eq!(principal.ends(), Some(end), "{line} {more}");
+        assert!(
+            users
+                .recheck(&principal, end - jiff::Span::new().seconds(1))
+                .is_ok()
+        );
+        assert!(users.recheck(&principal, end).is_err());
+    }
+}
+
+#[test]
+fn a_changed_file_ends_or_changes_a_principal() {
+    let before = kim(&["operators", "on-call"]);
+    let principal = authenticated(&before, INSIDE, now());
+    let after = |text: &str| {
+        Users::parse("users.toml", text)
+            .unwrap()
+            .recheck(&principal, now())
+    };
+    let ed = key("ed");
+    assert_eq!(after(""), Err(AuthRefusal::UserRemoved));
+    assert_eq!(
+        after(&format!("[[user]]\nname=\"kim\"\nkeys=['{}']", key("ed2"))),
+        Err(AuthRefusal::KeyRemoved)
+    );
+    assert_eq!(
+        after(&format!(
+            "[[user]]\nname=\"kim\"\nkeys=['{ed}']\ndisabled=true"
+        )),
+        Err(AuthRefusal::Disabled)
+    );
+    assert_eq!(
+        after(&format!(
+            "[[user]]\nname=\"kim\"\nkeys=['from=\"10.0.0.1\" {ed}']"
+        )),
+        Err(AuthRefusal::Source)
+    );
+    // The key went to somebody else: it is not kim's any more.
+    assert_eq!(
+        after(&format!(
+            "[[user]]\nname=\"lee\"\nkeys=['{ed}']\n[[user]]\nname=\"kim\""
+        )),
+        Err(AuthRefusal::KeyRemoved)
+    );
+    let changed = after(&format!(
+        "[[user]]\nname=\"kim\"\ngroups=[\"operators\"]\nkeys=['{ed}']"
+    ))
+    .unwrap();
+    assert_eq!(changed.groups().len(), 1);
+}
+
+#[test]
+fn refused_key_lines_say_why() {
+    let ed = key("ed");
+    for (line, expected) in [
+        (key("dsa"), "DSA keys are broken"),
+        (key("ed2-cert"), "certificates are not accepted yet"),
+        (key("rsa1024"), "this one has 1024"),
+        ("ssh-ed25519 AAAA".to_owned(), "no OpenSSH public key"),
+        ("ssh-ed25519".to_owned(), "this is no key"),
+        (
+            format!("ssh-rsa {}", ed.split(' ').nth(1).unwrap()),
+            "no OpenSSH public key",
+        ),
+        ("# a comment".to_owned(), "this is no key"),
+        (
+            format!("command=\"id\" {ed}"),
+            "the option command is not honoured",
+        ),
+        (
+            format!("restrict,pty {ed}"),
+            "the option restrict is not honoured",
+        ),
+        (format!("no-pty {ed}"), "the option no-pty is not honoured"),
+        (
+            format!("cert-authority {ed}"),
+            "the option cert-authority is not honoured",
+        ),
+        (
+            format!("from=\"*.example.org\" {ed}"),
+            "host names are not looked up",
+        ),
+        (
+            format!("from=\"10.0.0.1/8\" {ed}"),
+            "did you mean 10.0.0.0/8",
+        ),
+        (format!("from=\"!10.0.0.1\" {ed}"), "matches nothing"),
+        (format!("from=\"\" {ed}"), "from= takes"),
+        (format!("from=10.0.0.1 {ed}"), "double quotes"),
+        (format!("from=\"10.0.0.1 {ed}"), "not closed"),
+        (format!("from {ed}"), "needs a value"),
+        (
+            format!("from=\"10.0.0.1\",from=\"10.0.0.2\" {ed}"),
+            "stands twice",
+        ),
+        (format!("expiry-time=\"20261301\" {ed}"), "expiry-time is"),
+        (format!("expiry-time=\"tomorrow\" {ed}"), "expiry-time is"),
+        (format!("verify-required {ed}"), "no security key"),
+        (format!("no-touch-required {ed}"), "no security key"),
+        (
+            format!("verify-required=\"x\" {}", key("sked")),
+            "not honoured",
+        ),
+    ] {
+        let said = match one(&line, "") {
+            Ok(_) => panic!("accepted: {line}"),
+            Err(faults) => sentences(faults),
+        };
+        assert!(said.contains(expected), "{line}: {said}");
+        assert!(said.starts_with("3:"), "{said}");
+    }
+}
+
+#[test]
+fn all_faults_at_once_with_their_places() {
+    let ed = key("ed");
+    let text = format!(
+        "[[user]]\nname = \"kim\"\nkeys = ['{ed}']\ncolour = \"red\"\n\n[[user]]\nname = \"kim\"\n\n[[user]]\nname = \"root\"\n\n\
+         [[user]]\nname = \"lee\"\ngroups = [\"a b\", 7]\nkeys = [\"{ed}\"]\ndisabled = \"no\"\nexpires = \"soon\"\n\n[[user]]\n\n[other]\n"
+    );
+    let said = faults(&text);
+    let expected = [
+        "4:1: unknown key `colour`",
+        "7:8: user `kim` is on line 2 already",
+        "10:8: `root` is the name of a landing",
+        "14:11: a group name has",
+        "14:18: `groups` must be a list of strings, this is a integer",
+        "15:9: this key (SHA256:",
+        "is on line 3 already, for `kim`",
+        "16:12: `disabled` must be true or false",
+        "17:11: `expires` is a day",
+        "19:1: `name` is missing",
+        "21:2: unknown key `other`",
+    ];
+    for part in expected {
+        assert!(said.contains(part), "{part} is not in\n{said}");
+    }
+    assert_eq!(said.lines().count(), expected.len() - 1, "{said}");
+    assert!(faults("[[user]\nname = 3").contains("not TOML"));
+}
+
+#[test]
+fn a_fault_shows_the_line_and_a_caret() {
+    let fault = Users::parse("users.toml", "[[user]]\nname = \"a b\"\n")
+        .unwrap_err()
+        .remove(0);
+    let shown = fault.to_string();
+    assert!(
+        shown.contains(" --> users.toml:2:8\n  |\n2 | name = \"a b\"\n  |        ^^^^^"),
+        "{shown}"
+    );
+}
