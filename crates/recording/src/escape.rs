@@ -36,8 +36,8 @@ pub(crate) fn special(block: &[u8; BLOCK]) -> u64 {
 }
 
 /// Writes `source[..limit]` escaped to `out`, where `source` holds the rest of the text (at least `limit + 16` bytes, so
-/// that short runs are copied as 16). Returns how many bytes were read (`limit`, or one more if a C1 control crosses
-/// it) and written. `out` has room for `6 * BLOCK + 16`.
+/// that short runs are copied as 16). Returns how many bytes were read (`limit`, or one more if a C1 control or CR LF
+/// crosses it) and written. `out` has room for `6 * BLOCK + 16`.
 #[inline]
 pub(crate) fn block(
     source: &[u8; BLOCK + 16],
@@ -57,6 +57,14 @@ pub(crate) fn block(
             let (r, w) = c1(source[at + 1], &mut out[written..]);
             read = at + r;
             written += w;
+            continue;
+        }
+        if byte == b'\r' && source[at + 1] == b'\n' {
+            // Every line of a terminal ends so; one step instead of two. If the pair crosses the block's end, its
+            // second half has no bit here.
+            out[written..written + 4].copy_from_slice(b"\\r\\n");
+            (written, read) = (written + 4, at + 2);
+            mask &= mask.wrapping_sub(1);
             continue;
         }
         let escape = &ESCAPES[byte as usize];
@@ -93,26 +101,40 @@ fn c1(second: u8, out: &mut [u8]) -> (usize, usize) {
     (2, 6)
 }
 
-/// Estimated size of `text` as the content of a JSON string. Exact but for C1 controls, which are rare.
+/// Estimated size of `text` as the content of a JSON string: from samples spread over it, for it only decides between
+/// two spellings and would else cost as much as the escaping. Exact (but for C1 controls) up to 1 KiB.
 pub(crate) fn escaped_size(text: &[u8]) -> usize {
-    // Blocks of at most 255, so that the counters fit in bytes and the loops become vector code.
-    let mut size = text.len();
-    for part in text.chunks(128) {
-        let (mut short, mut long) = (0u8, 0u8);
-        for &b in part {
-            let two = (b == b'\n')
-                | (b == b'\r')
-                | (b == b'\t')
-                | (b == b'"')
-                | (b == b'\\')
-                | (b == 8)
-                | (b == 12);
-            short = short.wrapping_add(u8::from(two));
-            long = long.wrapping_add(u8::from(((b < 0x20) & !two & (b != b'"')) | (b == 0x7F)));
-        }
-        size += usize::from(short) + (LONGEST - 1) * usize::from(long);
+    const SAMPLES: usize = 16;
+    let step = text.len().div_ceil(SAMPLES).max(BLOCK);
+    let (mut seen, mut size) = (0, 0);
+    for part in text.chunks(step) {
+        let sample = &part[..part.len().min(BLOCK)];
+        seen += sample.len();
+        size += sample
+            .iter()
+            .map(|&b| usize::from(SIZES[usize::from(b)]))
+            .sum::<usize>();
     }
-    size
+    if seen == 0 {
+        0
+    } else {
+        size.saturating_mul(text.len()) / seen
+    }
+}
+
+/// Size of each byte's spelling.
+static SIZES: [u8; 256] = sizes();
+
+const fn sizes() -> [u8; 256] {
+    let mut sizes = [1; 256];
+    let mut b = 0;
+    while b < 128 {
+        if b < 0x20 || b == b'"' as usize || b == b'\\' as usize || b == 0x7F {
+            sizes[b] = escapes()[b][7];
+        }
+        b += 1;
+    }
+    sizes
 }
 
 /// A lower-case hex digit.

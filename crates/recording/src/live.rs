@@ -127,9 +127,10 @@ impl LiveRecording {
         self.writer.marker(&mut self.pending, at, text);
     }
 
-    /// How the program ended.
+    /// How the program ended. Characters that it did not complete are shown as they are before that.
     pub fn exit(&mut self, exit: &Exit) {
         let at = self.micros();
+        self.writer.finish(&mut self.pending, at);
         self.writer.exit(&mut self.pending, at, exit);
     }
 

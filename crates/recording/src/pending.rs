@@ -72,6 +72,19 @@ impl Pending {
         self.text_end(&source[read.min(source.len())..]);
     }
 
+    /// As [`text`](Self::text), also without characters that change the direction of text: for a few words.
+    pub(crate) fn words(&mut self, text: &str) {
+        let quoted = escape::json(&text);
+        self.push(
+            quoted
+                .strip_prefix('"')
+                .unwrap_or_default()
+                .strip_suffix('"')
+                .unwrap_or_default()
+                .as_bytes(),
+        );
+    }
+
     /// The last bytes of a text, too few to be looked at in place.
     fn text_end(&mut self, source: &[u8]) {
         let mut padded = [b' '; BLOCK + 16 + BLOCK + 16];

@@ -14,6 +14,9 @@ use crate::{
 /// Most bytes of output in one event, so that a reader needs little memory and a player draws smoothly.
 const LARGEST_EVENT: usize = 64 << 10;
 
+/// Bytes of which is decided together whether they are noise.
+const STRETCH: usize = 256;
+
 /// The incomplete character at the end of a stream so far: already in the file as a `t` event.
 #[derive(Clone, Copy, Default)]
 struct Tail {
@@ -46,7 +49,7 @@ impl Writer {
         self.switch(out, at, stream);
         let mut rest = self.join(out, at, bytes);
         while !rest.is_empty() {
-            let part = first_part(rest);
+            let part = first_part(rest, LARGEST_EVENT);
             self.part(out, at, part);
             rest = rest.get(part.len()..).unwrap_or_default();
         }
@@ -75,12 +78,12 @@ impl Writer {
     }
 
     pub(crate) fn marker(&mut self, out: &mut Pending, at: u64, text: &str) {
-        self.line(out, at, b'm', |out| out.text(text));
+        self.line(out, at, b'm', |out| out.words(text));
     }
 
     pub(crate) fn exit(&mut self, out: &mut Pending, at: u64, exit: &Exit) {
         if let Exit::Signal(name) = exit {
-            self.line(out, at, b'g', |out| out.text(name));
+            self.line(out, at, b'g', |out| out.words(name));
         }
         // Players want a signed number here; the bits are kept.
         let status = exit.shell_status().cast_signed();
@@ -145,19 +148,57 @@ impl Writer {
     /// One event's worth of output, as text or base 64.
     fn part(&mut self, out: &mut Pending, at: u64, part: &[u8]) {
         let (whole, tail) = part.split_at(part.len() - incomplete_tail(part));
-        if !self.pty && !self.cheaper_as_text(whole) {
-            return self.line(out, at, b'b', |out| out.base64(part));
-        }
-        if !whole.is_empty() {
-            self.readable(out, at, whole);
+        if self.pty {
+            self.shown(out, at, whole);
+        } else if self.cheaper_as_text(whole) {
+            self.run(out, at, whole, false);
+        } else {
+            return self.base64(out, at, part);
         }
         if !tail.is_empty() {
             self.hold(out, at, tail);
         }
     }
 
+    /// What a terminal shows stays readable for every player, whatever it costs; only noise goes as base 64, and that
+    /// is decided for short stretches, so that text cannot hide behind noise.
+    fn shown(&mut self, out: &mut Pending, at: u64, bytes: &[u8]) {
+        if let Ok(text) = simdutf8::basic::from_utf8(bytes) {
+            return self.run(out, at, text.as_bytes(), false);
+        }
+        let (mut run, mut end) = (bytes, 0);
+        let mut noisy = false;
+        while let Some(rest) = run.get(end..).filter(|rest| !rest.is_empty()) {
+            let stretch = first_part(rest, STRETCH);
+            let is_noise = noise(stretch);
+            if is_noise != noisy {
+                let (before, after) = run.split_at(end);
+                self.run(out, at, before, noisy);
+                (run, end, noisy) = (after, 0, is_noise);
+            }
+            end += stretch.len();
+        }
+        self.run(out, at, run, noisy);
+    }
+
+    fn run(&mut self, out: &mut Pending, at: u64, bytes: &[u8], noisy: bool) {
+        match (bytes, noisy) {
+            ([], _) => {}
+            (_, true) => self.base64(out, at, bytes),
+            (_, false) => self.readable(out, at, bytes),
+        }
+    }
+
+    fn base64(&mut self, out: &mut Pending, at: u64, bytes: &[u8]) {
+        self.line(out, at, b'b', |out| out.base64(bytes));
+    }
+
     /// Whether text (with the bytes that are none beside it) takes less room than base 64. Estimated, not tried.
     fn cheaper_as_text(&self, bytes: &[u8]) -> bool {
+        // Random bytes betray themselves at once, without a look at the rest.
+        if noise(first_part(bytes, STRETCH)) {
+            return false;
+        }
         // Each bad byte takes three for U+FFFD and about three in the `f` line.
         let bad = match simdutf8::basic::from_utf8(bytes) {
             Ok(_) => 0,
@@ -211,14 +252,22 @@ impl Writer {
     }
 }
 
-/// At most [`LARGEST_EVENT`] bytes, not cut within a character.
-fn first_part(bytes: &[u8]) -> &[u8] {
-    match bytes.get(..LARGEST_EVENT) {
+/// At most `most` bytes, not cut within a character.
+fn first_part(bytes: &[u8], most: usize) -> &[u8] {
+    match bytes.get(..most) {
         Some(part) if part.len() < bytes.len() => part
             .get(..part.len() - incomplete_tail(part))
             .unwrap_or(part),
         _ => bytes,
     }
+}
+
+/// Whether more than a quarter of the bytes are none of a character.
+fn noise(bytes: &[u8]) -> bool {
+    let limit = bytes.len() / 4;
+    // Counting is cheap and settles nearly all; each bad sequence has a byte that is not ASCII.
+    let high = bytes.iter().filter(|b| !b.is_ascii()).count();
+    high > limit && invalid_sequences(bytes, limit).is_none()
 }
 
 /// The real bytes of every U+FFFD in the lossy text of `bytes`, in order: also of those that were U+FFFD all along.
