@@ -33,7 +33,9 @@ pub enum AuditError {
         why: String,
     },
     /// An earlier write or sync failed, so nothing more is accepted until a restart has looked at the file's end.
-    #[error("the journal stopped taking events after a fault ({0}); restart the gateway once the disk is well")]
+    #[error(
+        "the journal stopped taking events after a fault ({0}); restart the gateway once the disk is well"
+    )]
     Stopped(String),
     /// An event larger than any reader accepts.
     #[error("an event of {0} bytes is over the limit of 65536; it was not written")]
@@ -75,9 +77,16 @@ pub enum AuditError {
 }
 
 impl AuditError {
-    pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> AuditError {
+    pub(crate) fn io(
+        doing: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> AuditError {
         let path = path.into();
-        move |source| AuditError::Io { doing, path, source }
+        move |source| AuditError::Io {
+            doing,
+            path,
+            source,
+        }
     }
 
     /// The disk is full: a sentence of its own for the operator.

@@ -33,61 +33,173 @@ pub struct About {
 }
 
 /// Everything the journal can say. Field meanings are in `docs/AUDIT-EVENTS.md`, which a test compares with this list.
-#[allow(missing_docs, reason = "each event and field is documented once, in docs/AUDIT-EVENTS.md, and a test compares the two")]
+#[allow(
+    missing_docs,
+    reason = "each event and field is documented once, in docs/AUDIT-EVENTS.md, and a test compares the two"
+)]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event")]
 pub enum Event {
     #[serde(rename = "gateway.started")]
-    GatewayStarted { version: Text, gateway: Text, pid: u32, listen: Vec<Text>, config: Text },
+    GatewayStarted {
+        version: Text,
+        gateway: Text,
+        pid: u32,
+        listen: Vec<Text>,
+        config: Text,
+    },
     #[serde(rename = "gateway.draining")]
-    GatewayDraining { sessions: u64, deadline_seconds: u64 },
+    GatewayDraining {
+        sessions: u64,
+        deadline_seconds: u64,
+    },
     #[serde(rename = "gateway.stopped")]
     GatewayStopped { reason: Text, sessions_cut: u64 },
     #[serde(rename = "config.reloaded")]
-    ConfigReloaded { by: Text, files: Vec<Text>, config: Text, revoked: u64 },
+    ConfigReloaded {
+        by: Text,
+        files: Vec<Text>,
+        config: Text,
+        revoked: u64,
+    },
     #[serde(rename = "config.refused")]
     ConfigRefused { by: Text, faults: Vec<Text> },
 
     #[serde(rename = "connection.accepted")]
-    ConnectionAccepted { connection: Text, source: Text, port: u16 },
+    ConnectionAccepted {
+        connection: Text,
+        source: Text,
+        port: u16,
+    },
     #[serde(rename = "connection.refused")]
-    ConnectionRefused { source: Text, reason: Text, count: u64 },
+    ConnectionRefused {
+        source: Text,
+        reason: Text,
+        count: u64,
+    },
     #[serde(rename = "connection.closed")]
-    ConnectionClosed { connection: Text, source: Text, reason: Text, milliseconds: u64 },
+    ConnectionClosed {
+        connection: Text,
+        source: Text,
+        reason: Text,
+        milliseconds: u64,
+    },
 
     #[serde(rename = "principal.authenticated")]
-    PrincipalAuthenticated { connection: Text, user: Text, source: Text, method: Text, key: Option<Text>, algorithm: Option<Text> },
+    PrincipalAuthenticated {
+        connection: Text,
+        user: Text,
+        source: Text,
+        method: Text,
+        key: Option<Text>,
+        algorithm: Option<Text>,
+    },
     #[serde(rename = "principal.refused")]
-    PrincipalRefused { connection: Text, user: Text, source: Text, method: Text, key: Option<Text>, reason: Text },
+    PrincipalRefused {
+        connection: Text,
+        user: Text,
+        source: Text,
+        method: Text,
+        key: Option<Text>,
+        reason: Text,
+    },
 
     #[serde(rename = "jump.accepted")]
-    JumpAccepted { connection: Text, user: Text, source: Text, target: Text },
+    JumpAccepted {
+        connection: Text,
+        user: Text,
+        source: Text,
+        target: Text,
+    },
     #[serde(rename = "jump.refused")]
-    JumpRefused { connection: Text, user: Text, source: Text, host: Text, port: u32, reason: Text },
+    JumpRefused {
+        connection: Text,
+        user: Text,
+        source: Text,
+        host: Text,
+        port: u32,
+        reason: Text,
+    },
 
     #[serde(rename = "grant.given")]
-    GrantGiven { #[serde(flatten)] about: Box<About>, rules: Vec<Text>, until: Option<Text>, reason: Option<Text> },
+    GrantGiven {
+        #[serde(flatten)]
+        about: Box<About>,
+        rules: Vec<Text>,
+        until: Option<Text>,
+        reason: Option<Text>,
+    },
     #[serde(rename = "grant.refused")]
-    GrantRefused { #[serde(flatten)] about: Box<About>, refusal: Text, rules: Vec<Text>, reason: Option<Text> },
+    GrantRefused {
+        #[serde(flatten)]
+        about: Box<About>,
+        refusal: Text,
+        rules: Vec<Text>,
+        reason: Option<Text>,
+    },
 
     #[serde(rename = "recording.opened")]
-    RecordingOpened { #[serde(flatten)] about: Box<About>, recording: Text },
+    RecordingOpened {
+        #[serde(flatten)]
+        about: Box<About>,
+        recording: Text,
+    },
     #[serde(rename = "recording.failed")]
-    RecordingFailed { recording: Text, stage: Text, error: Text, bytes: u64 },
+    RecordingFailed {
+        recording: Text,
+        stage: Text,
+        error: Text,
+        bytes: u64,
+    },
     #[serde(rename = "recording.closed")]
-    RecordingClosed { recording: Text, head: Text, offset: u64, recorded: u64, relayed: u64, sealed: bool, sealing_key: Option<Text> },
+    RecordingClosed {
+        recording: Text,
+        head: Text,
+        offset: u64,
+        recorded: u64,
+        relayed: u64,
+        sealed: bool,
+        sealing_key: Option<Text>,
+    },
 
     #[serde(rename = "upstream.opened")]
-    UpstreamOpened { amphora: Text, address: Text, login_user: Text, host_key: Text, octavia_key: Text, milliseconds: u64 },
+    UpstreamOpened {
+        amphora: Text,
+        address: Text,
+        login_user: Text,
+        host_key: Text,
+        octavia_key: Text,
+        milliseconds: u64,
+    },
     #[serde(rename = "upstream.refused")]
-    UpstreamRefused { amphora: Text, address: Text, fault: Text, detail: Text },
+    UpstreamRefused {
+        amphora: Text,
+        address: Text,
+        fault: Text,
+        detail: Text,
+    },
     #[serde(rename = "hostkey.pinned")]
-    HostkeyPinned { amphora: Text, address: Text, host_key: Text, algorithm: Text, how: Text },
+    HostkeyPinned {
+        amphora: Text,
+        address: Text,
+        host_key: Text,
+        algorithm: Text,
+        how: Text,
+    },
     #[serde(rename = "hostkey.refused")]
-    HostkeyRefused { amphora: Text, address: Text, pinned: Text, offered: Text },
+    HostkeyRefused {
+        amphora: Text,
+        address: Text,
+        pinned: Text,
+        offered: Text,
+    },
 
     #[serde(rename = "session.opened")]
-    SessionOpened { #[serde(flatten)] about: Box<About>, recording: Text },
+    SessionOpened {
+        #[serde(flatten)]
+        about: Box<About>,
+        recording: Text,
+    },
     #[serde(rename = "session.killed")]
     SessionKilled { by: Text, reason: Text },
     #[serde(rename = "session.revoked")]
@@ -107,34 +219,81 @@ pub enum Event {
     },
 
     #[serde(rename = "signer.started")]
-    SignerStarted { socket: Text, octavia_keys: Vec<Text>, sealing_key: Text },
+    SignerStarted {
+        socket: Text,
+        octavia_keys: Vec<Text>,
+        sealing_key: Text,
+    },
     #[serde(rename = "signer.signed")]
-    SignerSigned { amphora: Text, octavia_key: Text, login_user: Text },
+    SignerSigned {
+        amphora: Text,
+        octavia_key: Text,
+        login_user: Text,
+    },
     #[serde(rename = "signer.refused")]
     SignerRefused { octavia_key: Text, reason: Text },
     #[serde(rename = "signer.stopped")]
     SignerStopped { reason: Text },
 
     #[serde(rename = "journal.recovered")]
-    JournalRecovered { segment: Text, kept_as: Text, bytes: u64, hash: Text },
+    JournalRecovered {
+        segment: Text,
+        kept_as: Text,
+        bytes: u64,
+        hash: Text,
+    },
     #[serde(rename = "journal.sealed")]
-    JournalSealed { head_seq: u64, head: Text, sealing_key: Text, signature: Text },
+    JournalSealed {
+        head_seq: u64,
+        head: Text,
+        sealing_key: Text,
+        signature: Text,
+    },
     #[serde(rename = "index.rebuilt")]
     IndexRebuilt { reason: Text, sessions: u64 },
     #[serde(rename = "control.refused")]
-    ControlRefused { uid: u32, request: Text, reason: Text },
+    ControlRefused {
+        uid: u32,
+        request: Text,
+        reason: Text,
+    },
 }
 
 impl Event {
     /// Every name, in the order of the list above and of `docs/AUDIT-EVENTS.md`.
     pub const NAMES: &[&str] = &[
-        "gateway.started", "gateway.draining", "gateway.stopped", "config.reloaded", "config.refused",
-        "connection.accepted", "connection.refused", "connection.closed",
-        "principal.authenticated", "principal.refused", "jump.accepted", "jump.refused",
-        "grant.given", "grant.refused", "recording.opened", "recording.failed", "recording.closed",
-        "upstream.opened", "upstream.refused", "hostkey.pinned", "hostkey.refused",
-        "session.opened", "session.killed", "session.revoked", "session.closed",
-        "signer.started", "signer.signed", "signer.refused", "signer.stopped",
-        "journal.recovered", "journal.sealed", "index.rebuilt", "control.refused",
+        "gateway.started",
+        "gateway.draining",
+        "gateway.stopped",
+        "config.reloaded",
+        "config.refused",
+        "connection.accepted",
+        "connection.refused",
+        "connection.closed",
+        "principal.authenticated",
+        "principal.refused",
+        "jump.accepted",
+        "jump.refused",
+        "grant.given",
+        "grant.refused",
+        "recording.opened",
+        "recording.failed",
+        "recording.closed",
+        "upstream.opened",
+        "upstream.refused",
+        "hostkey.pinned",
+        "hostkey.refused",
+        "session.opened",
+        "session.killed",
+        "session.revoked",
+        "session.closed",
+        "signer.started",
+        "signer.signed",
+        "signer.refused",
+        "signer.stopped",
+        "journal.recovered",
+        "journal.sealed",
+        "index.rebuilt",
+        "control.refused",
     ];
 }

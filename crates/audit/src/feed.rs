@@ -39,7 +39,11 @@ impl Index {
     /// Catches up with a journal and then follows it, in a thread of its own.
     ///
     /// `rebuilt`: why the index is new (from [`Index::open_or_new`]); once it is filled, `index.rebuilt` says so.
-    pub fn follow(&self, journal: &Arc<Journal>, rebuilt: Option<String>) -> Result<Feed, AuditError> {
+    pub fn follow(
+        &self,
+        journal: &Arc<Journal>,
+        rebuilt: Option<String>,
+    ) -> Result<Feed, AuditError> {
         let shared = Arc::new(Shared::default());
         let (index, of_thread, followed) = (self.clone(), shared.clone(), journal.clone());
         let thread = thread::Builder::new()
@@ -51,7 +55,11 @@ impl Index {
                 }
             })
             .map_err(AuditError::io("start a thread for", &self.dir))?;
-        Ok(Feed { shared, journal: journal.clone(), thread: Some(thread) })
+        Ok(Feed {
+            shared,
+            journal: journal.clone(),
+            thread: Some(thread),
+        })
     }
 }
 
@@ -70,12 +78,19 @@ impl Feed {
 
     /// Lines of the journal that are not in the index yet.
     pub fn behind(&self) -> u64 {
-        self.journal.head().seq.saturating_sub(self.shared.taken.load(Ordering::Acquire))
+        self.journal
+            .head()
+            .seq
+            .saturating_sub(self.shared.taken.load(Ordering::Acquire))
     }
 
     /// Why the index stopped, if it did.
     pub fn fault(&self) -> Option<String> {
-        self.shared.fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.shared
+            .fault
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -89,10 +104,18 @@ impl Drop for Feed {
     }
 }
 
-fn run(index: &Index, journal: &Journal, rebuilt: Option<String>, shared: &Shared) -> Result<(), AuditError> {
+fn run(
+    index: &Index,
+    journal: &Journal,
+    rebuilt: Option<String>,
+    shared: &Shared,
+) -> Result<(), AuditError> {
     let (mut follower, misplaced) = start(index, journal.dir())?;
     let mut why = rebuilt.or(misplaced);
-    shared.taken.store(index.place()?.map_or(0, |place| place.seq), Ordering::Release);
+    shared.taken.store(
+        index.place()?.map_or(0, |place| place.seq),
+        Ordering::Release,
+    );
     let progress = journal.progress();
     let mut sessions = 0;
     loop {
@@ -109,7 +132,10 @@ fn run(index: &Index, journal: &Journal, rebuilt: Option<String>, shared: &Share
             return index.flush();
         }
         if let Some(reason) = why.take() {
-            let event = Event::IndexRebuilt { reason: reason.into(), sessions };
+            let event = Event::IndexRebuilt {
+                reason: reason.into(),
+                sessions,
+            };
             if let Err(fault) = journal.append(None, &event) {
                 tracing::error!(target: "audit", %fault, "index.rebuilt could not be written");
             }
@@ -123,46 +149,80 @@ fn run(index: &Index, journal: &Journal, rebuilt: Option<String>, shared: &Share
 
 /// Where to go on: behind the last line taken in, if that line still is where it was.
 fn start(index: &Index, dir: &Path) -> Result<(Follower, Option<String>), AuditError> {
-    let Some(place) = index.place()? else { return Ok((Follower::new(dir, None), None)) };
+    let Some(place) = index.place()? else {
+        return Ok((Follower::new(dir, None), None));
+    };
     if let Some(segment) = place.segment()
         && still_there(dir, &place)?
     {
         return Ok((Follower::new(dir, Some((segment, place.offset))), None));
     }
     index.clear()?;
-    Ok((Follower::new(dir, None), Some(format!("the journal has no line {} where the index saw it", place.seq))))
+    Ok((
+        Follower::new(dir, None),
+        Some(format!(
+            "the journal has no line {} where the index saw it",
+            place.seq
+        )),
+    ))
 }
 
 fn still_there(dir: &Path, place: &Place) -> Result<bool, AuditError> {
     use std::io::{Read, Seek, SeekFrom};
-    let Some(segment) = place.segment() else { return Ok(false) };
+    let Some(segment) = place.segment() else {
+        return Ok(false);
+    };
     let path = segment.path(dir);
-    let Ok(mut file) = std::fs::File::open(&path) else { return Ok(false) };
-    let from = place.offset.saturating_sub(crate::line::MAX_LINE as u64 + 2);
+    let Ok(mut file) = std::fs::File::open(&path) else {
+        return Ok(false);
+    };
+    let from = place
+        .offset
+        .saturating_sub(crate::line::MAX_LINE as u64 + 2);
     let mut before = vec![0; usize::try_from(place.offset - from).unwrap_or(0)];
-    if file.seek(SeekFrom::Start(from)).and_then(|_| file.read_exact(&mut before)).is_err() {
+    if file
+        .seek(SeekFrom::Start(from))
+        .and_then(|_| file.read_exact(&mut before))
+        .is_err()
+    {
         return Ok(false);
     }
-    let Some(whole) = before.strip_suffix(b"\n") else { return Ok(false) };
-    let start = whole.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    let Some(whole) = before.strip_suffix(b"\n") else {
+        return Ok(false);
+    };
+    let start = whole
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |newline| newline + 1);
     Ok(LineHash::of(whole.get(start..).unwrap_or_default()).0 == place.hash)
 }
 
 /// Takes at most [`LINES`] lines in; gives how many there were, and how many sessions were new.
-pub(crate) fn take_lines(index: &Index, follower: &mut Follower) -> Result<(usize, u64, Option<u64>), AuditError> {
+pub(crate) fn take_lines(
+    index: &Index,
+    follower: &mut Follower,
+) -> Result<(usize, u64, Option<u64>), AuditError> {
     let mut pending = Pending::new(index);
     let (mut line, mut place, mut lines) = (Vec::new(), None, 0);
     while lines < LINES && follower.next_line(&mut line)? {
         lines += 1;
-        let Some(envelope) = Envelope::parse(&line) else { continue };
+        let Some(envelope) = Envelope::parse(&line) else {
+            continue;
+        };
         pending.take(&line, &envelope)?;
-        place = follower.place().map(|at| Place::new(at, envelope.seq, &line));
+        place = follower
+            .place()
+            .map(|at| Place::new(at, envelope.seq, &line));
     }
     let fresh = pending.write(place.as_ref())?;
     Ok((lines, fresh, place.map(|place| place.seq)))
 }
 
-fn take_some(index: &Index, follower: &mut Follower, shared: &Shared) -> Result<(usize, u64), AuditError> {
+fn take_some(
+    index: &Index,
+    follower: &mut Follower,
+    shared: &Shared,
+) -> Result<(usize, u64), AuditError> {
     let (lines, fresh, seq) = take_lines(index, follower)?;
     if let Some(seq) = seq {
         shared.taken.store(seq, Ordering::Release);

@@ -20,8 +20,14 @@ pub(crate) struct Follower {
 impl Follower {
     /// Starts behind the given place; from the very first line without one.
     pub fn new(dir: &Path, after: Option<(Segment, u64)>) -> Follower {
-        let (segment, offset) = after.map_or((None, 0), |(segment, offset)| (Some(segment), offset));
-        Follower { dir: dir.into(), segment, offset, reader: None }
+        let (segment, offset) =
+            after.map_or((None, 0), |(segment, offset)| (Some(segment), offset));
+        Follower {
+            dir: dir.into(),
+            segment,
+            offset,
+            reader: None,
+        }
     }
 
     /// The next line without its newline, into `line`; false at the end as it is now.
@@ -30,7 +36,9 @@ impl Follower {
             if self.read(line)? {
                 return Ok(true);
             }
-            let Some(later) = self.later()? else { return Ok(false) };
+            let Some(later) = self.later()? else {
+                return Ok(false);
+            };
             // The writer may have added lines to the old segment before it made the new one: look once more.
             if self.read(line)? {
                 return Ok(true);
@@ -45,7 +53,9 @@ impl Follower {
     }
 
     fn read(&mut self, line: &mut Vec<u8>) -> Result<bool, AuditError> {
-        let Some(segment) = self.segment else { return Ok(false) };
+        let Some(segment) = self.segment else {
+            return Ok(false);
+        };
         let path = segment.path(&self.dir);
         let reader = match &mut self.reader {
             Some(reader) => reader,
@@ -55,13 +65,17 @@ impl Follower {
                     Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(false),
                     Err(fault) => return Err(AuditError::io("open", path)(fault)),
                 };
-                file.seek(SeekFrom::Start(self.offset)).map_err(AuditError::io("read", &path))?;
+                file.seek(SeekFrom::Start(self.offset))
+                    .map_err(AuditError::io("read", &path))?;
                 none.insert(BufReader::with_capacity(MAX_LINE, file))
             }
         };
         line.clear();
         let limit = MAX_LINE as u64 + 1;
-        reader.take(limit).read_until(b'\n', line).map_err(AuditError::io("read", &path))?;
+        reader
+            .take(limit)
+            .read_until(b'\n', line)
+            .map_err(AuditError::io("read", &path))?;
         if line.last() != Some(&b'\n') && line.len() as u64 != limit {
             // Nothing, or half a line: it will be whole another time.
             self.reader = None;
@@ -74,6 +88,8 @@ impl Follower {
 
     fn later(&self) -> Result<Option<Segment>, AuditError> {
         let all = Segment::list(&self.dir)?;
-        Ok(all.into_iter().find(|segment| Some(*segment) > self.segment))
+        Ok(all
+            .into_iter()
+            .find(|segment| Some(*segment) > self.segment))
     }
 }

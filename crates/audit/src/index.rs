@@ -17,6 +17,9 @@ use ulid::Ulid;
 
 /// Memory that sled may keep pages in while the gateway runs, in bytes.
 const CACHE: u64 = 8 << 20;
+/// sled reads the head of each of its segments when it opens: with the usual 512 KiB, a million sessions are 4,000
+/// reads, which a cold disk answers in seconds. In bytes.
+const SLED_SEGMENT: usize = 4 << 20;
 /// Changing the form of keys or rows changes this, and an index of another form is rebuilt.
 const FORM: &[u8] = b"ampgate session index 1";
 
@@ -119,17 +122,29 @@ impl Index {
     }
 
     pub(crate) fn open_with(dir: &Path, cache: u64) -> Result<Index, AuditError> {
-        let fault = |why: String| AuditError::Index { path: dir.into(), why };
+        let fault = |why: String| AuditError::Index {
+            path: dir.into(),
+            why,
+        };
         // sled answers some damages with a panic; for a copy that can be rebuilt that is only one more error.
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let db = sled::Config::new()
                 .path(dir)
                 .cache_capacity(cache)
+                .segment_size(SLED_SEGMENT)
                 .mode(sled::Mode::LowSpace)
                 .flush_every_ms(Some(1000))
                 .open()?;
-            let [rows, by, live, meta] = ["rows", "by", "live", "meta"].map(|name| db.open_tree(name));
-            Ok(Index { dir: dir.into(), rows: rows?, by: by?, live: live?, meta: meta?, db })
+            let [rows, by, live, meta] =
+                ["rows", "by", "live", "meta"].map(|name| db.open_tree(name));
+            Ok(Index {
+                dir: dir.into(),
+                rows: rows?,
+                by: by?,
+                live: live?,
+                meta: meta?,
+                db,
+            })
         }));
         let index = opened
             .map_err(|_| fault("it is damaged".to_owned()))?
@@ -141,8 +156,15 @@ impl Index {
     fn check_form(&self) -> Result<(), AuditError> {
         match self.meta.get("form").map_err(|fault| self.fault(fault))? {
             Some(form) if form == FORM => Ok(()),
-            Some(_) => Err(AuditError::Index { path: self.dir.clone(), why: "it has another version's form".to_owned() }),
-            None => self.meta.insert("form", FORM).map(drop).map_err(|fault| self.fault(fault)),
+            Some(_) => Err(AuditError::Index {
+                path: self.dir.clone(),
+                why: "it has another version's form".to_owned(),
+            }),
+            None => self
+                .meta
+                .insert("form", FORM)
+                .map(drop)
+                .map_err(|fault| self.fault(fault)),
         }
     }
 
@@ -157,11 +179,17 @@ impl Index {
     }
 
     pub(crate) fn fault(&self, fault: sled::Error) -> AuditError {
-        AuditError::Index { path: self.dir.clone(), why: fault.to_string() }
+        AuditError::Index {
+            path: self.dir.clone(),
+            why: fault.to_string(),
+        }
     }
 
     pub(crate) fn row(&self, key: SessionKey) -> Result<Option<SessionRow>, AuditError> {
-        let bytes = self.rows.get(key.bytes()).map_err(|fault| self.fault(fault))?;
+        let bytes = self
+            .rows
+            .get(key.bytes())
+            .map_err(|fault| self.fault(fault))?;
         Ok(bytes.and_then(|bytes| SessionRow::decode(&key.id(), &bytes)))
     }
 
@@ -172,8 +200,14 @@ impl Index {
 
     pub(crate) fn clear(&self) -> Result<(), AuditError> {
         let trees = [&self.rows, &self.by, &self.live];
-        trees.into_iter().try_for_each(|tree| tree.clear()).map_err(|fault| self.fault(fault))?;
-        self.meta.remove("place").map(drop).map_err(|fault| self.fault(fault))
+        trees
+            .into_iter()
+            .try_for_each(|tree| tree.clear())
+            .map_err(|fault| self.fault(fault))?;
+        self.meta
+            .remove("place")
+            .map(drop)
+            .map_err(|fault| self.fault(fault))
     }
 }
 
@@ -189,7 +223,10 @@ pub(crate) struct Pending<'a> {
 
 impl<'a> Pending<'a> {
     pub fn new(index: &'a Index) -> Pending<'a> {
-        Pending { index, rows: BTreeMap::new() }
+        Pending {
+            index,
+            rows: BTreeMap::new(),
+        }
     }
 
     /// Takes one line in. Lines that are no session's change nothing.
@@ -198,25 +235,40 @@ impl<'a> Pending<'a> {
             return self.all_lost(envelope.time);
         }
         let of_a_session = ["recording.", "session.", "upstream.refused"];
-        if !of_a_session.iter().any(|start| envelope.event.starts_with(start)) {
+        if !of_a_session
+            .iter()
+            .any(|start| envelope.event.starts_with(start))
+        {
             return Ok(());
         }
-        let Some((id, key)) = envelope.session.as_deref().and_then(|id| Some((id, SessionKey::parse(id)?))) else {
+        let Some((id, key)) = envelope
+            .session
+            .as_deref()
+            .and_then(|id| Some((id, SessionKey::parse(id)?)))
+        else {
             return Ok(());
         };
         // An event of a later version, unknown here, is in the journal all the same.
-        let Ok(event) = serde_json::from_slice::<Event>(line) else { return Ok(()) };
+        let Ok(event) = serde_json::from_slice::<Event>(line) else {
+            return Ok(());
+        };
         let opened = match &event {
             Event::RecordingOpened { about, recording }
             | Event::SessionOpened { about, recording }
-            | Event::SessionClosed { about, recording, .. } => Some((about, recording)),
+            | Event::SessionClosed {
+                about, recording, ..
+            } => Some((about, recording)),
             _ => None,
         };
         if !self.rows.contains_key(&key) {
             let known = self.index.row(key)?;
             let fresh = known.is_none();
-            let new = || opened.map(|(about, path)| SessionRow::new(id, envelope.time, about, path.as_str()));
-            let Some(row) = known.or_else(new) else { return Ok(()) };
+            let new = || {
+                opened.map(|(about, path)| SessionRow::new(id, envelope.time, about, path.as_str()))
+            };
+            let Some(row) = known.or_else(new) else {
+                return Ok(());
+            };
             self.rows.insert(key, (row, fresh));
         }
         if let Some((row, _)) = self.rows.get_mut(&key) {
@@ -227,7 +279,9 @@ impl<'a> Pending<'a> {
 
     /// Takes a row in that no journal line told of (reindex, from a recording). Keeps what is known already.
     pub fn put(&mut self, row: SessionRow) -> Result<bool, AuditError> {
-        let Some(key) = SessionKey::parse(&row.id) else { return Ok(false) };
+        let Some(key) = SessionKey::parse(&row.id) else {
+            return Ok(false);
+        };
         if self.rows.contains_key(&key) || self.index.row(key)?.is_some() {
             return Ok(false);
         }
@@ -239,21 +293,30 @@ impl<'a> Pending<'a> {
     fn all_lost(&mut self, time: Timestamp) -> Result<(), AuditError> {
         for entry in self.index.live.iter() {
             let (key, _) = entry.map_err(|fault| self.index.fault(fault))?;
-            let Some(key) = SessionKey::of_entry(&key) else { continue };
+            let Some(key) = SessionKey::of_entry(&key) else {
+                continue;
+            };
             if !self.rows.contains_key(&key)
                 && let Some(row) = self.index.row(key)?
             {
                 self.rows.insert(key, (row, false));
             }
         }
-        self.rows.values_mut().filter(|(row, _)| row.is_live()).for_each(|(row, _)| row.lost(time));
+        self.rows
+            .values_mut()
+            .filter(|(row, _)| row.is_live())
+            .for_each(|(row, _)| row.lost(time));
         Ok(())
     }
 
     /// Writes the changes, then how far the journal has been taken in: after a crash between the two, some lines are
     /// taken in twice, which changes nothing.
     pub fn write(&mut self, place: Option<&Place>) -> Result<u64, AuditError> {
-        let (mut rows, mut by, mut live) = (sled::Batch::default(), sled::Batch::default(), sled::Batch::default());
+        let (mut rows, mut by, mut live) = (
+            sled::Batch::default(),
+            sled::Batch::default(),
+            sled::Batch::default(),
+        );
         let mut fresh_rows = 0;
         for (key, (row, fresh)) in std::mem::take(&mut self.rows) {
             let Some(bytes) = row.encode() else { continue };
@@ -295,7 +358,12 @@ fn prefixes(row: &SessionRow) -> [[u8; 8]; 4] {
 
 impl Place {
     pub(crate) fn new(at: (Segment, u64), seq: u64, line: &[u8]) -> Place {
-        Place { segment: at.0.to_string(), offset: at.1, seq, hash: LineHash::of(line).0 }
+        Place {
+            segment: at.0.to_string(),
+            offset: at.1,
+            seq,
+            hash: LineHash::of(line).0,
+        }
     }
 
     pub(crate) fn segment(&self) -> Option<Segment> {

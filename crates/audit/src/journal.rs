@@ -48,12 +48,20 @@ impl Journal {
     ///
     /// A line torn by a crash is moved to a file of its own and a `journal.recovered` event says so.
     pub fn open(dir: &Path) -> Result<Journal, AuditError> {
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(AuditError::io("make", dir))?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(AuditError::io("make", dir))?;
         let lock = lock(dir)?;
         let now = Timestamp::now();
         let (segment, end) = end(dir, now)?;
         let path = segment.path(dir);
-        let kept = if end.torn.is_empty() { None } else { Some(keep_aside(dir, segment, &end, now)?) };
+        let kept = if end.torn.is_empty() {
+            None
+        } else {
+            Some(keep_aside(dir, segment, &end, now)?)
+        };
         let file = open_segment(dir, &path)?;
         let state = State {
             file: Arc::new(file),
@@ -63,9 +71,17 @@ impl Journal {
             stopped: None,
             line: Vec::new(),
         };
-        let progress = Arc::new(Progress { seq: Mutex::new(state.head.seq), moved: Condvar::new() });
-        let journal =
-            Journal { dir: dir.into(), state: Mutex::new(state), unsynced: AtomicBool::new(false), progress, _lock: lock };
+        let progress = Arc::new(Progress {
+            seq: Mutex::new(state.head.seq),
+            moved: Condvar::new(),
+        });
+        let journal = Journal {
+            dir: dir.into(),
+            state: Mutex::new(state),
+            unsynced: AtomicBool::new(false),
+            progress,
+            _lock: lock,
+        };
         if let Some(recovered) = kept {
             journal.append(None, &recovered)?;
             journal.sync()?;
@@ -80,7 +96,12 @@ impl Journal {
     }
 
     /// [`Journal::append`] with the clock as an argument.
-    pub fn append_at(&self, time: Timestamp, session: Option<&str>, event: &Event) -> Result<Appended, AuditError> {
+    pub fn append_at(
+        &self,
+        time: Timestamp,
+        session: Option<&str>,
+        event: &Event,
+    ) -> Result<Appended, AuditError> {
         let mut state = self.state();
         if let Some(why) = &state.stopped {
             return Err(AuditError::Stopped(why.clone()));
@@ -123,7 +144,12 @@ impl Journal {
     }
 
     /// Appends a `journal.sealed` event for a head taken before (other events may have come in between).
-    pub fn append_seal(&self, head: &JournalHead, signature: &[u8; 64], sealing_key: &str) -> Result<Appended, AuditError> {
+    pub fn append_seal(
+        &self,
+        head: &JournalHead,
+        signature: &[u8; 64],
+        sealing_key: &str,
+    ) -> Result<Appended, AuditError> {
         self.append(
             None,
             &Event::JournalSealed {
@@ -147,7 +173,10 @@ impl Journal {
 
     fn roll(&self, state: &mut State, day: Segment) -> Result<(), AuditError> {
         let old = state.segment.path(&self.dir);
-        state.file.sync_data().map_err(AuditError::io("sync", old))?;
+        state
+            .file
+            .sync_data()
+            .map_err(AuditError::io("sync", old))?;
         state.file = Arc::new(open_segment(&self.dir, &day.path(&self.dir))?);
         state.segment = day;
         state.length = 0;
@@ -162,7 +191,8 @@ impl Journal {
         event: &Event,
     ) -> Result<Appended, AuditError> {
         let mut line = std::mem::take(&mut state.line);
-        let written = write_line(&mut line, &state.head, time, session, event).and_then(|()| self.put(state, &line));
+        let written = write_line(&mut line, &state.head, time, session, event)
+            .and_then(|()| self.put(state, &line));
         if written.is_ok() {
             state.head = JournalHead {
                 seq: state.head.seq.saturating_add(1),
@@ -174,7 +204,10 @@ impl Journal {
         if line.capacity() <= 4096 {
             state.line = line;
         }
-        written.map(|()| Appended { head: state.head, time })
+        written.map(|()| Appended {
+            head: state.head,
+            time,
+        })
     }
 
     fn put(&self, state: &mut State, line: &[u8]) -> Result<(), AuditError> {
@@ -185,9 +218,13 @@ impl Journal {
         };
         // Half a line may be there: take it back, or take nothing more.
         if let Err(also) = state.file.set_len(state.length) {
-            state.stopped = Some(format!("{fault}, and the torn line could not be taken back: {also}"));
+            state.stopped = Some(format!(
+                "{fault}, and the torn line could not be taken back: {also}"
+            ));
         }
-        Err(AuditError::io("write to", state.segment.path(&self.dir))(fault))
+        Err(AuditError::io("write to", state.segment.path(&self.dir))(
+            fault,
+        ))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -250,7 +287,14 @@ pub(crate) fn lock(dir: &Path) -> Result<File, AuditError> {
 fn end(dir: &Path, now: Timestamp) -> Result<(Segment, Tail), AuditError> {
     let segments = Segment::list(dir)?;
     let Some(&newest) = segments.last() else {
-        return Ok((Segment::of(now), Tail { head: None, length: 0, torn: Vec::new() }));
+        return Ok((
+            Segment::of(now),
+            Tail {
+                head: None,
+                length: 0,
+                torn: Vec::new(),
+            },
+        ));
     };
     let mut end = tail(&newest.path(dir))?;
     for older in segments.iter().rev().skip(1) {
@@ -260,14 +304,22 @@ fn end(dir: &Path, now: Timestamp) -> Result<(Segment, Tail), AuditError> {
         let before = tail(&older.path(dir))?;
         if !before.torn.is_empty() {
             let why = "its last line is torn, yet a later segment exists".to_owned();
-            return Err(AuditError::Damaged { file: older.path(dir), why });
+            return Err(AuditError::Damaged {
+                file: older.path(dir),
+                why,
+            });
         }
         end.head = before.head;
     }
     Ok((newest, end))
 }
 
-fn keep_aside(dir: &Path, segment: Segment, end: &Tail, now: Timestamp) -> Result<Event, AuditError> {
+fn keep_aside(
+    dir: &Path,
+    segment: Segment,
+    end: &Tail,
+    now: Timestamp,
+) -> Result<Event, AuditError> {
     let kept_as = format!("torn-{segment}-{}", now.as_microsecond());
     let aside = dir.join(&kept_as);
     let mut file = OpenOptions::new()
@@ -276,11 +328,19 @@ fn keep_aside(dir: &Path, segment: Segment, end: &Tail, now: Timestamp) -> Resul
         .mode(0o600)
         .open(&aside)
         .map_err(AuditError::io("open", &aside))?;
-    file.write_all(&end.torn).and_then(|()| file.sync_all()).map_err(AuditError::io("write to", &aside))?;
+    file.write_all(&end.torn)
+        .and_then(|()| file.sync_all())
+        .map_err(AuditError::io("write to", &aside))?;
     sync_dir(dir)?;
     let path = segment.path(dir);
-    let journal = OpenOptions::new().write(true).open(&path).map_err(AuditError::io("open", &path))?;
-    journal.set_len(end.length).and_then(|()| journal.sync_all()).map_err(AuditError::io("truncate", &path))?;
+    let journal = OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .map_err(AuditError::io("open", &path))?;
+    journal
+        .set_len(end.length)
+        .and_then(|()| journal.sync_all())
+        .map_err(AuditError::io("truncate", &path))?;
     Ok(Event::JournalRecovered {
         segment: segment.to_string().into(),
         kept_as: kept_as.into(),
@@ -301,7 +361,9 @@ fn open_segment(dir: &Path, path: &Path) -> Result<File, AuditError> {
 }
 
 pub(crate) fn sync_dir(dir: &Path) -> Result<(), AuditError> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(AuditError::io("sync", dir))
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(AuditError::io("sync", dir))
 }
 
 /// One write(2), tried again only when a signal came before anything was written.

@@ -34,24 +34,43 @@ impl KeyMemory {
             .collect();
         let new = path.with_extension("new");
         let mut options = OpenOptions::new();
-        let file = options.create(true).append(true).mode(0o600).open(&new).map_err(AuditError::io("open", &new))?;
-        let lines: Vec<u8> = known.iter().flat_map(|(amphora, key)| line(amphora, key)).collect();
+        let file = options
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&new)
+            .map_err(AuditError::io("open", &new))?;
+        let lines: Vec<u8> = known
+            .iter()
+            .flat_map(|(amphora, key)| line(amphora, key))
+            .collect();
         file.set_len(0)
             .and_then(|()| (&file).write_all(&lines))
             .and_then(|()| fs::rename(&new, path))
             .map_err(AuditError::io("write", path))?;
-        Ok(KeyMemory { state: Mutex::new((file, known)) })
+        Ok(KeyMemory {
+            state: Mutex::new((file, known)),
+        })
     }
 
     /// The key that opened the amphora last.
     pub fn recall(&self, amphora: &str) -> Option<String> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).1.get(amphora).cloned()
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .1
+            .get(amphora)
+            .cloned()
     }
 
     /// Remembers it. A failed write is forgotten at the next start, and that is all.
     pub fn learn(&self, amphora: &str, octavia_key: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.1.get(amphora).is_some_and(|known| known == octavia_key) {
+        if state
+            .1
+            .get(amphora)
+            .is_some_and(|known| known == octavia_key)
+        {
             return;
         }
         let _ = write_once(&state.0, &line(amphora, octavia_key));
@@ -60,7 +79,10 @@ impl KeyMemory {
 }
 
 fn line(amphora: &str, octavia_key: &str) -> Vec<u8> {
-    let learned = Learned { amphora: amphora.to_owned(), octavia_key: octavia_key.to_owned() };
+    let learned = Learned {
+        amphora: amphora.to_owned(),
+        octavia_key: octavia_key.to_owned(),
+    };
     let mut line = crate::text::to_json(&learned).unwrap_or_default();
     line.push(b'\n');
     line

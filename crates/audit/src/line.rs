@@ -38,7 +38,10 @@ impl FromStr for LineHash {
 
     /// 64 lower-case hex digits, nothing else.
     fn from_str(text: &str) -> Result<LineHash, ()> {
-        unhex(text).and_then(|bytes| bytes.try_into().ok()).map(LineHash).ok_or(())
+        unhex(text)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(LineHash)
+            .ok_or(())
     }
 }
 
@@ -56,7 +59,10 @@ impl JournalHead {
     pub const PREFIX: &[u8] = b"ampgate journal head v1\0";
 
     /// An empty journal's head.
-    pub const EMPTY: JournalHead = JournalHead { seq: 0, hash: LineHash::NONE };
+    pub const EMPTY: JournalHead = JournalHead {
+        seq: 0,
+        hash: LineHash::NONE,
+    };
 
     /// What the sealing key signs: the prefix, the number as 8 bytes big-endian, the 32 bytes of the hash.
     pub fn message(&self) -> Vec<u8> {
@@ -76,7 +82,10 @@ impl FromStr for JournalHead {
 
     fn from_str(text: &str) -> Result<JournalHead, ()> {
         let (seq, hash) = text.split_once(':').ok_or(())?;
-        Ok(JournalHead { seq: seq.parse().map_err(drop)?, hash: hash.parse()? })
+        Ok(JournalHead {
+            seq: seq.parse().map_err(drop)?,
+            hash: hash.parse()?,
+        })
     }
 }
 
@@ -122,10 +131,19 @@ pub(crate) fn write_line(
 ) -> Result<(), AuditError> {
     let event = to_json(event)?;
     // An internally tagged enum is always an object, and never an empty one: it has its name.
-    let fields = event.get(1..event.len().saturating_sub(1)).unwrap_or_default();
+    let fields = event
+        .get(1..event.len().saturating_sub(1))
+        .unwrap_or_default();
     let session = to_json(&session.map(Text::from))?;
     out.clear();
-    out.extend_from_slice(format!("{{\"seq\":{},\"time\":\"{}\",\"session\":", before.seq.saturating_add(1), micros(time)).as_bytes());
+    out.extend_from_slice(
+        format!(
+            "{{\"seq\":{},\"time\":\"{}\",\"session\":",
+            before.seq.saturating_add(1),
+            micros(time)
+        )
+        .as_bytes(),
+    );
     out.extend_from_slice(&session);
     out.push(b',');
     out.extend_from_slice(fields);
@@ -155,5 +173,8 @@ pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
     if !rest.is_empty() {
         return None;
     }
-    pairs.iter().map(|[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect()
+    pairs
+        .iter()
+        .map(|[high, low]| Some(digit(high)? << 4 | digit(low)?))
+        .collect()
 }

@@ -80,15 +80,24 @@ impl Pins {
             return Err(AuditError::Locked(path.into()));
         }
         let mut text = Vec::new();
-        file.read_to_end(&mut text).map_err(AuditError::io("read", path))?;
-        let length = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        file.read_to_end(&mut text)
+            .map_err(AuditError::io("read", path))?;
+        let length = text
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |newline| newline + 1);
         let pins = read_pins(path, text.get(..length).unwrap_or_default())?;
         let length = length as u64;
-        file.set_len(length).and_then(|()| file.sync_all()).map_err(AuditError::io("truncate", path))?;
+        file.set_len(length)
+            .and_then(|()| file.sync_all())
+            .map_err(AuditError::io("truncate", path))?;
         if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
             sync_dir(dir)?;
         }
-        Ok(Pins { path: path.into(), state: Mutex::new(State { file, length, pins }) })
+        Ok(Pins {
+            path: path.into(),
+            state: Mutex::new(State { file, length, pins }),
+        })
     }
 
     /// Compares a shown host key (an OpenSSH public key line; a comment is ignored) with the pin.
@@ -97,23 +106,42 @@ impl Pins {
         Ok(match self.state().pins.get(&amphora.to_ascii_lowercase()) {
             None => PinVerdict::FirstContact,
             Some(pin) if pin.host_key == key => PinVerdict::Match,
-            Some(pin) => PinVerdict::Changed { pinned: pin.fingerprint.clone(), offered },
+            Some(pin) => PinVerdict::Changed {
+                pinned: pin.fingerprint.clone(),
+                offered,
+            },
         })
     }
 
     /// Pins a key. When this returns, the pin is on stable storage. Two sessions may meet an amphora at the same time:
     /// the second one's equal key is no new pin, and another key is [`AuditError::PinHeld`].
-    pub fn pin(&self, amphora: &str, key_openssh: &str, how: &str, time: Timestamp) -> Result<Pin, AuditError> {
+    pub fn pin(
+        &self,
+        amphora: &str,
+        key_openssh: &str,
+        how: &str,
+        time: Timestamp,
+    ) -> Result<Pin, AuditError> {
         let (host_key, fingerprint) = key_and_fingerprint(key_openssh)?;
         let amphora = amphora.to_ascii_lowercase();
         let mut state = self.state();
         if let Some(pin) = state.pins.get(&amphora) {
             return match pin.host_key == host_key {
                 true => Ok(pin.clone()),
-                false => Err(AuditError::PinHeld { amphora, pinned: pin.fingerprint.clone(), offered: fingerprint }),
+                false => Err(AuditError::PinHeld {
+                    amphora,
+                    pinned: pin.fingerprint.clone(),
+                    offered: fingerprint,
+                }),
             };
         }
-        let pin = Pin { amphora, host_key, fingerprint, how: how.to_owned(), time };
+        let pin = Pin {
+            amphora,
+            host_key,
+            fingerprint,
+            how: how.to_owned(),
+            time,
+        };
         let mut line = crate::text::to_json(&pin)?;
         line.push(b'\n');
         self.put(&mut state, &line)?;
@@ -123,7 +151,10 @@ impl Pins {
 
     /// An amphora's pin.
     pub fn get(&self, amphora: &str) -> Option<Pin> {
-        self.state().pins.get(&amphora.to_ascii_lowercase()).cloned()
+        self.state()
+            .pins
+            .get(&amphora.to_ascii_lowercase())
+            .cloned()
     }
 
     /// How many there are.
@@ -157,10 +188,19 @@ impl Pins {
 
 fn read_pins(path: &Path, text: &[u8]) -> Result<HashMap<String, Pin>, AuditError> {
     let mut pins: HashMap<String, Pin> = HashMap::new();
-    for (number, line) in text.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
-        let fault = |why: String| AuditError::Pins { file: path.into(), line: number + 1, why };
+    for (number, line) in text
+        .split(|byte| *byte == b'\n')
+        .enumerate()
+        .filter(|(_, line)| !line.is_empty())
+    {
+        let fault = |why: String| AuditError::Pins {
+            file: path.into(),
+            line: number + 1,
+            why,
+        };
         let pin: Pin = serde_json::from_slice(line).map_err(|error| fault(error.to_string()))?;
-        let (key, fingerprint) = key_and_fingerprint(&pin.host_key).map_err(|error| fault(error.to_string()))?;
+        let (key, fingerprint) =
+            key_and_fingerprint(&pin.host_key).map_err(|error| fault(error.to_string()))?;
         if (key.as_str(), fingerprint.as_str()) != (&pin.host_key, &pin.fingerprint) {
             return Err(fault("the fingerprint is not that of the key".to_owned()));
         }
@@ -176,13 +216,23 @@ fn read_pins(path: &Path, text: &[u8]) -> Result<HashMap<String, Pin>, AuditErro
 fn key_and_fingerprint(line: &str) -> Result<(String, String), AuditError> {
     let bad = |why: &str| AuditError::NotAKey(why.to_owned());
     let mut words = line.split_ascii_whitespace();
-    let (Some(algorithm), Some(base64)) = (words.next(), words.next()) else { return Err(bad("two words expected")) };
-    let blob = base64_simd::STANDARD.decode_to_vec(base64).map_err(|_| bad("the second word is no base64"))?;
+    let (Some(algorithm), Some(base64)) = (words.next(), words.next()) else {
+        return Err(bad("two words expected"));
+    };
+    let blob = base64_simd::STANDARD
+        .decode_to_vec(base64)
+        .map_err(|_| bad("the second word is no base64"))?;
     // The blob says its algorithm itself; a line that says another one lies.
     let named = (algorithm.len() as u32).to_be_bytes();
-    if !blob.strip_prefix(&named).is_some_and(|rest| rest.starts_with(algorithm.as_bytes())) {
+    if !blob
+        .strip_prefix(&named)
+        .is_some_and(|rest| rest.starts_with(algorithm.as_bytes()))
+    {
         return Err(bad("the key is not of the algorithm that the line names"));
     }
     let fingerprint = base64_simd::STANDARD_NO_PAD.encode_to_string(digest(&SHA256, &blob));
-    Ok((format!("{algorithm} {base64}"), format!("SHA256:{fingerprint}")))
+    Ok((
+        format!("{algorithm} {base64}"),
+        format!("SHA256:{fingerprint}"),
+    ))
 }

@@ -40,7 +40,11 @@ pub struct Page {
 impl Index {
     /// The newest sessions that a query asks for.
     pub fn sessions(&self, query: &Query) -> Result<Page, AuditError> {
-        let limit = if query.limit == 0 { 50 } else { query.limit.min(10_000) };
+        let limit = if query.limit == 0 {
+            50
+        } else {
+            query.limit.min(10_000)
+        };
         let filters = self.filters(query)?;
         let mut page = Page::default();
         for key in self.newest(query, &filters) {
@@ -70,13 +74,32 @@ impl Index {
     /// Prefixes that a session must have, the most selective kind first.
     fn filters(&self, query: &Query) -> Result<Vec<[u8; 8]>, AuditError> {
         let mut filters = Vec::new();
-        filters.extend(query.amphora.as_deref().map(|value| by_prefix(Kind::Amphora, value)));
+        filters.extend(
+            query
+                .amphora
+                .as_deref()
+                .map(|value| by_prefix(Kind::Amphora, value)),
+        );
         if let Some(value) = &query.load_balancer {
             let id = by_prefix(Kind::LoadBalancer, value);
-            let known = self.by.scan_prefix(id).next().transpose().map_err(|fault| self.fault(fault))?;
-            filters.push(if known.is_some() { id } else { by_prefix(Kind::LoadBalancerName, value) });
+            let known = self
+                .by
+                .scan_prefix(id)
+                .next()
+                .transpose()
+                .map_err(|fault| self.fault(fault))?;
+            filters.push(if known.is_some() {
+                id
+            } else {
+                by_prefix(Kind::LoadBalancerName, value)
+            });
         }
-        filters.extend(query.user.as_deref().map(|value| by_prefix(Kind::User, value)));
+        filters.extend(
+            query
+                .user
+                .as_deref()
+                .map(|value| by_prefix(Kind::User, value)),
+        );
         Ok(filters)
     }
 
@@ -98,15 +121,19 @@ impl Index {
         let range = [prefix, from.bytes()].concat()..[prefix, to.bytes()].concat();
         // An empty or turned range must not reach sled, which would panic.
         let keys = (range.start < range.end).then(|| tree.range(range));
-        keys.into_iter().flat_map(|keys| keys.rev()).filter_map(|entry| match entry {
-            Ok((key, _)) => SessionKey::of_entry(&key).map(Ok),
-            Err(fault) => Some(Err(self.fault(fault))),
-        })
+        keys.into_iter()
+            .flat_map(|keys| keys.rev())
+            .filter_map(|entry| match entry {
+                Ok((key, _)) => SessionKey::of_entry(&key).map(Ok),
+                Err(fault) => Some(Err(self.fault(fault))),
+            })
     }
 
     fn in_all(&self, filters: &[[u8; 8]], key: SessionKey) -> Result<bool, AuditError> {
         for prefix in filters {
-            let found = self.by.contains_key([prefix.as_slice(), key.bytes()].concat());
+            let found = self
+                .by
+                .contains_key([prefix.as_slice(), key.bytes()].concat());
             if !found.map_err(|fault| self.fault(fault))? {
                 return Ok(false);
             }
@@ -117,11 +144,13 @@ impl Index {
 
 impl Query {
     fn matches(&self, row: &SessionRow) -> bool {
-        let same = |asked: &Option<String>, has: &str| asked.as_deref().is_none_or(|asked| asked == has);
+        let same =
+            |asked: &Option<String>, has: &str| asked.as_deref().is_none_or(|asked| asked == has);
         let balancer = self.load_balancer.as_deref();
         same(&self.user, &row.user)
             && same(&self.amphora, &row.amphora)
-            && balancer.is_none_or(|asked| asked == row.load_balancer || asked == row.load_balancer_name)
+            && balancer
+                .is_none_or(|asked| asked == row.load_balancer || asked == row.load_balancer_name)
             && (!self.live || row.is_live())
     }
 }

@@ -5,8 +5,10 @@
 use crate::error::AuditError;
 use crate::feed::take_lines;
 use crate::follow::Follower;
-use crate::index::Index;
+use crate::index::{Index, Pending};
 use crate::journal::{lock, sync_dir};
+use crate::row::SessionRow;
+use ampgate_recording::{Header, Reader, Store, Verdict, verify};
 use std::fs;
 use std::path::Path;
 
@@ -25,24 +27,36 @@ pub struct Reindexed {
 }
 
 /// Builds the index anew. The old one stays in use until the new one is complete, and is deleted then.
-pub fn reindex(journal_dir: &Path, store_dir: &Path, index_dir: &Path) -> Result<Reindexed, AuditError> {
+pub fn reindex(
+    journal_dir: &Path,
+    store_dir: &Path,
+    index_dir: &Path,
+) -> Result<Reindexed, AuditError> {
     let _held = lock(journal_dir)?;
-    let (new, old) = (index_dir.with_extension("new"), index_dir.with_extension("old"));
+    let (new, old) = (
+        index_dir.with_extension("new"),
+        index_dir.with_extension("old"),
+    );
     remove(&new)?;
     let found = build(journal_dir, store_dir, &new)?;
+    // Opening writes what sled would otherwise have to work out again from its whole log at the gateway's next start.
+    drop(Index::open(&new)?);
     remove(&old)?;
     if index_dir.exists() {
         fs::rename(index_dir, &old).map_err(AuditError::io("move", index_dir))?;
     }
     fs::rename(&new, index_dir).map_err(AuditError::io("move", &new))?;
-    if let Some(parent) = index_dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+    if let Some(parent) = index_dir
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
         sync_dir(parent)?;
     }
     remove(&old)?;
     Ok(found)
 }
 
-fn build(journal_dir: &Path, _store_dir: &Path, new: &Path) -> Result<Reindexed, AuditError> {
+fn build(journal_dir: &Path, store_dir: &Path, new: &Path) -> Result<Reindexed, AuditError> {
     let index = Index::open_with(new, BUILD_CACHE)?;
     let mut follower = Follower::new(journal_dir, None);
     let mut found = Reindexed::default();
@@ -54,13 +68,91 @@ fn build(journal_dir: &Path, _store_dir: &Path, new: &Path) -> Result<Reindexed,
             break;
         }
     }
+    if store_dir.exists() {
+        found.unjournalled = unjournalled(&index, store_dir)?;
+    }
     index.flush()?;
     Ok(found)
 }
 
+/// Recordings without a line in the journal: it was lost, or somebody put a file there. Listed, and said to be so.
+fn unjournalled(index: &Index, store_dir: &Path) -> Result<u64, AuditError> {
+    let mut found = 0;
+    for path in Store::recordings(store_dir) {
+        let path = path.map_err(AuditError::io("list", store_dir))?;
+        let id = path
+            .file_stem()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        if index.session(id)?.is_some() {
+            continue;
+        }
+        // What has no header of ours is `ampgate-replay verify`'s to name; there is nothing to list.
+        let Ok(reader) = Reader::open_path(&path) else {
+            continue;
+        };
+        if reader.header().session != id {
+            continue;
+        }
+        let mut pending = Pending::new(index);
+        if pending.put(row(reader.header(), &path, store_dir))? {
+            found += pending.write(None)?;
+        }
+    }
+    Ok(found)
+}
+
+fn row(header: &Header, path: &Path, store_dir: &Path) -> SessionRow {
+    let below = path
+        .strip_prefix(store_dir)
+        .unwrap_or(path)
+        .to_string_lossy()
+        .into_owned();
+    let (outcome, sealed, bytes_out, bytes_in) = match verify(path, None) {
+        Ok(Verdict::Intact { ending, .. }) => (
+            ending.reason,
+            true,
+            ending.stdout.saturating_add(ending.stderr),
+            ending.input,
+        ),
+        Ok(Verdict::Unsealed { .. }) => ("unsealed".to_owned(), false, 0, 0),
+        Ok(_) => ("damaged".to_owned(), false, 0, 0),
+        Err(_) => ("unreadable".to_owned(), false, 0, 0),
+    };
+    SessionRow {
+        id: header.session.clone(),
+        user: header.user.clone(),
+        source: header.source.clone(),
+        target: header.target.clone(),
+        amphora: header.amphora.clone(),
+        load_balancer: header.load_balancer.clone(),
+        load_balancer_name: header.load_balancer_name.clone(),
+        project: header.project.clone(),
+        landing: header.landing.clone(),
+        action: header.action.clone(),
+        command: header
+            .command
+            .as_deref()
+            .map(|command| crate::text::Text::from(command).to_string()),
+        started: header.started,
+        // Nobody writes it any more: the gateway is down while this runs.
+        ended: Some(header.started),
+        outcome: format!("not in the journal: {outcome}"),
+        exit_status: None,
+        exit_signal: None,
+        bytes_out,
+        bytes_in,
+        recording: below,
+        head: None,
+        sealed,
+    }
+}
+
 fn remove(dir: &Path) -> Result<(), AuditError> {
     match fs::remove_dir_all(dir) {
-        Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => Err(AuditError::io("remove", dir)(fault)),
+        Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => {
+            Err(AuditError::io("remove", dir)(fault))
+        }
         _ => Ok(()),
     }
 }

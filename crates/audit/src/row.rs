@@ -93,12 +93,19 @@ impl SessionRow {
         let live = self.outcome == "live";
         match event {
             Event::SessionOpened { .. } => self.outcome = "live".to_owned(),
-            Event::UpstreamRefused { fault, .. } if !live => self.outcome = format!("upstream refused: {fault}"),
+            Event::UpstreamRefused { fault, .. } if !live => {
+                self.outcome = format!("upstream refused: {fault}")
+            }
             Event::RecordingFailed { error, .. } if !live => {
                 self.outcome = format!("recording failed: {error}");
                 self.ended = Some(time);
             }
-            Event::RecordingClosed { head, sealed, recorded, .. } => {
+            Event::RecordingClosed {
+                head,
+                sealed,
+                recorded,
+                ..
+            } => {
                 self.head = Some(head.to_string());
                 self.sealed = *sealed;
                 self.bytes_out = self.bytes_out.max(*recorded);
@@ -107,13 +114,24 @@ impl SessionRow {
                     self.ended.get_or_insert(time);
                 }
             }
-            Event::SessionClosed { outcome, exit_status, exit_signal, bytes_out, bytes_in, head, .. } => {
+            Event::SessionClosed {
+                outcome,
+                exit_status,
+                exit_signal,
+                bytes_out,
+                bytes_in,
+                head,
+                ..
+            } => {
                 self.outcome = outcome.to_string();
                 self.exit_status = *exit_status;
                 self.exit_signal = exit_signal.as_ref().map(|signal| signal.to_string());
                 self.bytes_out = *bytes_out;
                 self.bytes_in = *bytes_in;
-                self.head = head.as_ref().map(|head| head.to_string()).or_else(|| self.head.take());
+                self.head = head
+                    .as_ref()
+                    .map(|head| head.to_string())
+                    .or_else(|| self.head.take());
                 self.ended = Some(time);
             }
             _ => {}
@@ -147,7 +165,11 @@ impl SessionRow {
             bytes_in: self.bytes_in,
             // The id is the key of the row and stands in the path: it need not be kept twice.
             recording: self.recording.replace(&self.id, "\0"),
-            head: self.head.as_deref().and_then(unhex).and_then(|head| head.try_into().ok()),
+            head: self
+                .head
+                .as_deref()
+                .and_then(unhex)
+                .and_then(|head| head.try_into().ok()),
             sealed: self.sealed,
         };
         postcard::to_allocvec(&stored).ok()
@@ -160,7 +182,9 @@ impl SessionRow {
             id: id.to_owned(),
             user: stored.user.to_owned(),
             source: stored.source.to_owned(),
-            target: stored.target.map_or_else(|| default_target(&amphora), str::to_owned),
+            target: stored
+                .target
+                .map_or_else(|| default_target(&amphora), str::to_owned),
             amphora,
             load_balancer: stored.load_balancer.text(),
             load_balancer_name: stored.load_balancer_name.to_owned(),
@@ -169,7 +193,11 @@ impl SessionRow {
             action: stored.action.to_owned(),
             command: stored.command.map(str::to_owned),
             started: Timestamp::from_microsecond(stored.started).ok()?,
-            ended: stored.ended.map(Timestamp::from_microsecond).transpose().ok()?,
+            ended: stored
+                .ended
+                .map(Timestamp::from_microsecond)
+                .transpose()
+                .ok()?,
             outcome: stored.outcome.to_owned(),
             exit_status: stored.exit_status,
             exit_signal: stored.exit_signal.map(str::to_owned),

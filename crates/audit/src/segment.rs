@@ -74,14 +74,24 @@ pub(crate) fn tail(path: &Path) -> Result<Tail, AuditError> {
         .map_err(AuditError::io("read", path))?;
     let (head, end) = last_line(&bytes, from == 0);
     if head.is_none() && from > 0 {
-        return Err(AuditError::Damaged { file: path.into(), why: format!("no whole line in its last {TAIL} bytes") });
+        return Err(AuditError::Damaged {
+            file: path.into(),
+            why: format!("no whole line in its last {TAIL} bytes"),
+        });
     }
     let torn = bytes.split_off(end);
     // One write is one line: a crash tears at most one. More than that after the last good line is no crash's work.
     if torn.len() > MAX_LINE + 1 {
-        return Err(AuditError::Damaged { file: path.into(), why: format!("{} bytes of no journal at its end", torn.len()) });
+        return Err(AuditError::Damaged {
+            file: path.into(),
+            why: format!("{} bytes of no journal at its end", torn.len()),
+        });
     }
-    Ok(Tail { head, length: from + end as u64, torn })
+    Ok(Tail {
+        head,
+        length: from + end as u64,
+        torn,
+    })
 }
 
 /// The last newline-ended line with an envelope, and where it ends. After a power cut the end may be zeros, or hold a
@@ -95,7 +105,13 @@ fn last_line(bytes: &[u8], from_start: bool) -> (Option<JournalHead>, usize) {
         if start.is_some() || from_start {
             let line = before.get(start.map_or(0, |s| s + 1)..).unwrap_or_default();
             if let Some(envelope) = Envelope::parse(line) {
-                return (Some(JournalHead { seq: envelope.seq, hash: LineHash::of(line) }), newline + 1);
+                return (
+                    Some(JournalHead {
+                        seq: envelope.seq,
+                        hash: LineHash::of(line),
+                    }),
+                    newline + 1,
+                );
             }
         }
         end = start;

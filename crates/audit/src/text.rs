@@ -83,7 +83,11 @@ pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Er
 struct Plain;
 
 impl serde_json::ser::Formatter for Plain {
-    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, text: &str) -> io::Result<()> {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        out: &mut W,
+        text: &str,
+    ) -> io::Result<()> {
         let mut clean = 0;
         for (at, c) in text.char_indices().filter(|(_, c)| acts_or_hides(*c)) {
             out.write_all(text.as_bytes().get(clean..at).unwrap_or_default())?;
@@ -122,6 +126,9 @@ mod tests {
         let shown = String::from_utf8(json.clone()).unwrap();
         assert!(shown.chars().all(|c| !acts_or_hides(c)), "{shown}");
         assert!(shown.contains("한글"), "ordinary text stays readable");
-        assert_eq!(serde_json::from_slice::<Text>(&json).unwrap().as_str(), nasty);
+        assert_eq!(
+            serde_json::from_slice::<Text>(&json).unwrap().as_str(),
+            nasty
+        );
     }
 }

@@ -130,23 +130,54 @@ impl fmt::Display for JournalFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             JournalFault::Altered { file, line, why } => write!(f, "{file}:{line}: altered: {why}"),
-            JournalFault::Missing { file, line, from, to } if from == to => {
+            JournalFault::Missing {
+                file,
+                line,
+                from,
+                to,
+            } if from == to => {
                 write!(f, "{file}:{line}: missing before it: line number {from}")
             }
-            JournalFault::Missing { file, line, from, to } => {
-                write!(f, "{file}:{line}: missing before it: line numbers {from} to {to}")
+            JournalFault::Missing {
+                file,
+                line,
+                from,
+                to,
+            } => {
+                write!(
+                    f,
+                    "{file}:{line}: missing before it: line numbers {from} to {to}"
+                )
             }
-            JournalFault::OutOfOrder { file, line, seq, expected } => {
-                write!(f, "{file}:{line}: out of order: line number {seq} where {expected} belongs")
+            JournalFault::OutOfOrder {
+                file,
+                line,
+                seq,
+                expected,
+            } => {
+                write!(
+                    f,
+                    "{file}:{line}: out of order: line number {seq} where {expected} belongs"
+                )
             }
             JournalFault::Truncated { last, anchor } => {
-                write!(f, "truncated: the last line number is {last}, the anchor's is {anchor}")
+                write!(
+                    f,
+                    "truncated: the last line number is {last}, the anchor's is {anchor}"
+                )
             }
             JournalFault::AnchorDiffers { seq } => {
-                write!(f, "altered: line number {seq} is not the one that the anchor was taken of")
+                write!(
+                    f,
+                    "altered: line number {seq} is not the one that the anchor was taken of"
+                )
             }
-            JournalFault::Torn { file, bytes } => write!(f, "{file}: its last {bytes} bytes are half a line"),
-            JournalFault::BadSeal { file, line, why } => write!(f, "{file}:{line}: bad seal: {why}"),
+            JournalFault::Torn { file, bytes } => {
+                write!(f, "{file}: its last {bytes} bytes are half a line")
+            }
+            JournalFault::BadSeal { file, line, why } => {
+                write!(f, "{file}:{line}: bad seal: {why}")
+            }
         }
     }
 }
@@ -156,10 +187,15 @@ pub fn verify_journal(dir: &Path, options: &VerifyOptions) -> Result<JournalRepo
     let segments = Segment::list(dir)?;
     let mut walk = Walk {
         options,
-        report: JournalReport { segments: segments.len(), ..JournalReport::default() },
+        report: JournalReport {
+            segments: segments.len(),
+            ..JournalReport::default()
+        },
         last: options.after.unwrap_or(JournalHead::EMPTY),
         before: None,
-        anchored: options.anchor.is_none_or(|anchor| Some(anchor) == options.after),
+        anchored: options
+            .anchor
+            .is_none_or(|anchor| Some(anchor) == options.after),
         recent: Vec::new(),
     };
     for segment in segments {
@@ -186,19 +222,30 @@ const SEAL_REACH: usize = 4096;
 
 impl Walk<'_> {
     fn segment(&mut self, name: &str, path: &Path) -> Result<(), AuditError> {
-        let mut reader = BufReader::with_capacity(1 << 18, File::open(path).map_err(AuditError::io("open", path))?);
+        let mut reader = BufReader::with_capacity(
+            1 << 18,
+            File::open(path).map_err(AuditError::io("open", path))?,
+        );
         let mut line = Vec::new();
         for number in 1.. {
             line.clear();
             let limit = MAX_LINE as u64 + 1;
-            (&mut reader).take(limit).read_until(b'\n', &mut line).map_err(AuditError::io("read", path))?;
+            (&mut reader)
+                .take(limit)
+                .read_until(b'\n', &mut line)
+                .map_err(AuditError::io("read", path))?;
             match line.pop() {
                 None => break,
                 Some(b'\n') => self.line(name, number, &line),
-                Some(_) if line.len() as u64 + 1 == limit => self.altered(name, number, "longer than any line"),
+                Some(_) if line.len() as u64 + 1 == limit => {
+                    self.altered(name, number, "longer than any line")
+                }
                 Some(_) => {
                     let bytes = line.len() as u64 + 1;
-                    self.report.faults.push(JournalFault::Torn { file: name.to_owned(), bytes });
+                    self.report.faults.push(JournalFault::Torn {
+                        file: name.to_owned(),
+                        bytes,
+                    });
                 }
             }
         }
@@ -211,7 +258,10 @@ impl Walk<'_> {
             return self.altered(file, number, "it has not the form of a journal line");
         };
         self.link(file, number, &envelope);
-        self.last = JournalHead { seq: envelope.seq, hash: LineHash::of(line) };
+        self.last = JournalHead {
+            seq: envelope.seq,
+            hash: LineHash::of(line),
+        };
         self.before = Some((file.to_owned(), number));
         self.check_anchor();
         match envelope.event.as_str() {
@@ -230,55 +280,113 @@ impl Walk<'_> {
         let (expected, file_name) = (self.last.seq.saturating_add(1), file.to_owned());
         if envelope.seq > expected {
             let (from, to) = (expected, envelope.seq - 1);
-            self.report.faults.push(JournalFault::Missing { file: file_name, line: number, from, to });
+            self.report.faults.push(JournalFault::Missing {
+                file: file_name,
+                line: number,
+                from,
+                to,
+            });
         } else if envelope.seq < expected {
             let seq = envelope.seq;
-            self.report.faults.push(JournalFault::OutOfOrder { file: file_name, line: number, seq, expected });
+            self.report.faults.push(JournalFault::OutOfOrder {
+                file: file_name,
+                line: number,
+                seq,
+                expected,
+            });
         } else if envelope.prev() != self.last.hash {
             match self.before.clone() {
                 Some((file, line)) => {
                     self.altered(&file, line, "its hash is not the one that the next line carries (or that one was altered there)");
                 }
-                None => self.altered(file, number, "it does not follow what should be before the first line"),
+                None => self.altered(
+                    file,
+                    number,
+                    "it does not follow what should be before the first line",
+                ),
             }
         }
     }
 
     fn check_anchor(&mut self) {
-        let Some(anchor) = self.options.anchor.filter(|anchor| anchor.seq == self.last.seq) else { return };
+        let Some(anchor) = self
+            .options
+            .anchor
+            .filter(|anchor| anchor.seq == self.last.seq)
+        else {
+            return;
+        };
         self.anchored = true;
         if anchor != self.last {
-            self.report.faults.push(JournalFault::AnchorDiffers { seq: anchor.seq });
+            self.report
+                .faults
+                .push(JournalFault::AnchorDiffers { seq: anchor.seq });
         }
     }
 
     fn recording(&mut self, file: &str, number: u64, line: &[u8], envelope: &Envelope) {
         let closed = match serde_json::from_slice(line) {
-            Ok(Event::RecordingClosed { recording, head, offset, .. }) => Some((recording, head, offset)),
+            Ok(Event::RecordingClosed {
+                recording,
+                head,
+                offset,
+                ..
+            }) => Some((recording, head, offset)),
             _ => None,
         };
-        let read = closed.zip(envelope.session.clone()).and_then(|((recording, head, offset), session)| {
-            let head = head.as_str().parse::<LineHash>().ok()?.0;
-            Some(ClosedRecordingRef { session, recording: recording.to_string(), offset, head })
-        });
+        let read = closed.zip(envelope.session.clone()).and_then(
+            |((recording, head, offset), session)| {
+                let head = head.as_str().parse::<LineHash>().ok()?.0;
+                Some(ClosedRecordingRef {
+                    session,
+                    recording: recording.to_string(),
+                    offset,
+                    head,
+                })
+            },
+        );
         match read {
             Some(closed) => self.report.recordings.push(closed),
-            None => self.altered(file, number, "a recording.closed without session, path or head"),
+            None => self.altered(
+                file,
+                number,
+                "a recording.closed without session, path or head",
+            ),
         }
     }
 
     fn seal(&mut self, file: &str, line_number: u64, line: &[u8]) {
-        let Some(key) = self.options.sealing_key else { return };
-        let Err(why) = self.check_seal(line, &key) else { return };
-        self.report.faults.push(JournalFault::BadSeal { file: file.to_owned(), line: line_number, why: why.to_owned() });
+        let Some(key) = self.options.sealing_key else {
+            return;
+        };
+        let Err(why) = self.check_seal(line, &key) else {
+            return;
+        };
+        self.report.faults.push(JournalFault::BadSeal {
+            file: file.to_owned(),
+            line: line_number,
+            why: why.to_owned(),
+        });
     }
 
     fn check_seal(&mut self, line: &[u8], key: &[u8; 32]) -> Result<(), &'static str> {
-        let Ok(Event::JournalSealed { head_seq, head, signature, .. }) = serde_json::from_slice(line) else {
+        let Ok(Event::JournalSealed {
+            head_seq,
+            head,
+            signature,
+            ..
+        }) = serde_json::from_slice(line)
+        else {
             return Err("it has not the form of a seal");
         };
-        let hash = head.as_str().parse::<LineHash>().map_err(|()| "its head is no hash")?;
-        let head = JournalHead { seq: head_seq, hash };
+        let hash = head
+            .as_str()
+            .parse::<LineHash>()
+            .map_err(|()| "its head is no hash")?;
+        let head = JournalHead {
+            seq: head_seq,
+            hash,
+        };
         let signature = unhex(signature.as_str()).ok_or("its signature is no hex")?;
         let known = self.recent.contains(&head) || Some(head) == self.options.after;
         if !known {
@@ -292,12 +400,21 @@ impl Walk<'_> {
     }
 
     fn altered(&mut self, file: &str, line: u64, why: &str) {
-        self.report.faults.push(JournalFault::Altered { file: file.to_owned(), line, why: why.to_owned() });
+        self.report.faults.push(JournalFault::Altered {
+            file: file.to_owned(),
+            line,
+            why: why.to_owned(),
+        });
     }
 
     fn end(&mut self) {
         self.report.head = (self.last.seq > 0).then_some(self.last);
-        let Some(anchor) = self.options.anchor.filter(|_| !self.anchored) else { return };
-        self.report.faults.push(JournalFault::Truncated { last: self.last.seq, anchor: anchor.seq });
+        let Some(anchor) = self.options.anchor.filter(|_| !self.anchored) else {
+            return;
+        };
+        self.report.faults.push(JournalFault::Truncated {
+            last: self.last.seq,
+            anchor: anchor.seq,
+        });
     }
 }

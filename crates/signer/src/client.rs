@@ -44,7 +44,9 @@ pub enum SealError {
     #[error("the signer refused to seal; its log says why")]
     Refused,
     /// Another sealing key than at the start, or a signature that does not verify.
-    #[error("the signer's sealing key is not the one it had at the start; restart the gateway if it was changed on purpose")]
+    #[error(
+        "the signer's sealing key is not the one it had at the start; restart the gateway if it was changed on purpose"
+    )]
     OtherKey,
 }
 
@@ -53,12 +55,20 @@ impl SealClient {
     pub async fn connect(path: &Path) -> Result<SealClient, SealError> {
         let first = async {
             let mut stream = open(path).await?;
-            let reply = ask(&mut stream, b"").await.map_err(|fault| unreachable_at(path, fault))?;
+            let reply = ask(&mut stream, b"")
+                .await
+                .map_err(|fault| unreachable_at(path, fault))?;
             let (public, _) = seal_reply(&reply).ok_or(SealError::Refused)?;
             let public = public.try_into().map_err(|_| SealError::Refused)?;
-            Ok(SealClient { path: path.into(), public, stream: Mutex::new(Some(stream)) })
+            Ok(SealClient {
+                path: path.into(),
+                public,
+                stream: Mutex::new(Some(stream)),
+            })
         };
-        timeout(DEADLINE, first).await.map_err(|_| SealError::Deadline)?
+        timeout(DEADLINE, first)
+            .await
+            .map_err(|_| SealError::Deadline)?
     }
 
     /// The sealing key's public half.
@@ -68,7 +78,9 @@ impl SealClient {
 
     /// Seals a head (`Head::message()`, `JournalHead::message()`). Connects anew once if the connection was lost.
     pub async fn seal(&self, message: &[u8]) -> Result<[u8; 64], SealError> {
-        timeout(DEADLINE, self.seal_once_more(message)).await.map_err(|_| SealError::Deadline)?
+        timeout(DEADLINE, self.seal_once_more(message))
+            .await
+            .map_err(|_| SealError::Deadline)?
     }
 
     async fn seal_once_more(&self, message: &[u8]) -> Result<[u8; 64], SealError> {
@@ -81,7 +93,9 @@ impl SealClient {
             return self.check(message, &reply);
         }
         let mut stream = open(&self.path).await?;
-        let reply = ask(&mut stream, message).await.map_err(|fault| unreachable_at(&self.path, fault))?;
+        let reply = ask(&mut stream, message)
+            .await
+            .map_err(|fault| unreachable_at(&self.path, fault))?;
         *held = Some(stream);
         self.check(message, &reply)
     }
@@ -96,11 +110,16 @@ impl SealClient {
 }
 
 async fn open(path: &Path) -> Result<UnixStream, SealError> {
-    UnixStream::connect(path).await.map_err(|fault| unreachable_at(path, fault))
+    UnixStream::connect(path)
+        .await
+        .map_err(|fault| unreachable_at(path, fault))
 }
 
 fn unreachable_at(path: &Path, source: io::Error) -> SealError {
-    SealError::Io { path: path.into(), source }
+    SealError::Io {
+        path: path.into(),
+        source,
+    }
 }
 
 async fn ask(stream: &mut UnixStream, message: &[u8]) -> io::Result<Vec<u8>> {

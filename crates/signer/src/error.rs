@@ -62,8 +62,15 @@ pub enum SignerError {
 }
 
 impl SignerError {
-    pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> SignerError {
+    pub(crate) fn io(
+        doing: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> SignerError {
         let path = path.into();
-        move |source| SignerError::Io { doing, path, source }
+        move |source| SignerError::Io {
+            doing,
+            path,
+            source,
+        }
     }
 }

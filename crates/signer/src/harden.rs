@@ -9,11 +9,25 @@ use rustix::process::{set_dumpable_behavior, set_parent_process_death_signal, se
 
 /// Hardens the process. `exit_with_parent`: SIGTERM when the thread that started it ends.
 pub(crate) fn harden(exit_with_parent: bool) -> Result<(), SignerError> {
-    let system = |doing| move |fault: rustix::io::Errno| SignerError::System { doing, source: fault.into() };
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(system("make the process undumpable"))?;
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).map_err(system("forbid core files"))?;
+    let system = |doing| {
+        move |fault: rustix::io::Errno| SignerError::System {
+            doing,
+            source: fault.into(),
+        }
+    };
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(system("make the process undumpable"))?;
+    setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        },
+    )
+    .map_err(system("forbid core files"))?;
     if exit_with_parent {
-        set_parent_process_death_signal(Some(Signal::TERM)).map_err(system("tie the process to its parent"))?;
+        set_parent_process_death_signal(Some(Signal::TERM))
+            .map_err(system("tie the process to its parent"))?;
     }
     // Needs CAP_IPC_LOCK or a memlock limit above our few megabytes; a unit sets LimitMEMLOCK.
     if let Err(fault) = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE) {

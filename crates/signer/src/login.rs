@@ -46,7 +46,10 @@ impl<'a> LoginProof<'a> {
     /// Reads the bytes.
     pub fn parse(data: &'a [u8]) -> Result<LoginProof<'a>, NotALogin> {
         let mut wire = Wire(data);
-        let session_id = wire.string().filter(|id| SESSION_ID.contains(&id.len())).ok_or(NotALogin::Form)?;
+        let session_id = wire
+            .string()
+            .filter(|id| SESSION_ID.contains(&id.len()))
+            .ok_or(NotALogin::Form)?;
         if wire.byte().ok_or(NotALogin::Form)? != USERAUTH_REQUEST {
             return Err(NotALogin::Message);
         }
@@ -64,10 +67,19 @@ impl<'a> LoginProof<'a> {
         }
         let algorithm = text(&mut wire)?;
         let key = wire.string().ok_or(NotALogin::Form)?;
-        wire.is_empty().then_some(LoginProof { session_id, user, algorithm, key }).ok_or(NotALogin::Form)
+        wire.is_empty()
+            .then_some(LoginProof {
+                session_id,
+                user,
+                algorithm,
+                key,
+            })
+            .ok_or(NotALogin::Form)
     }
 }
 
 fn text<'a>(wire: &mut Wire<'a>) -> Result<&'a str, NotALogin> {
-    wire.string().and_then(|bytes| std::str::from_utf8(bytes).ok()).ok_or(NotALogin::Form)
+    wire.string()
+        .and_then(|bytes| std::str::from_utf8(bytes).ok())
+        .ok_or(NotALogin::Form)
 }

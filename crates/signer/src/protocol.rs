@@ -68,15 +68,23 @@ impl<'a> Request<'a> {
             SIGN_REQUEST => {
                 let key = wire.string().ok_or(Malformed::Cut)?;
                 let data = wire.string().ok_or(Malformed::Cut)?;
-                Request::Sign { key, data, flags: wire.number().ok_or(Malformed::Cut)? }
+                Request::Sign {
+                    key,
+                    data,
+                    flags: wire.number().ok_or(Malformed::Cut)?,
+                }
             }
             EXTENSION => match wire.string().ok_or(Malformed::Cut)? {
-                name if name == SEAL => Request::Seal { message: wire.string().ok_or(Malformed::Cut)? },
+                name if name == SEAL => Request::Seal {
+                    message: wire.string().ok_or(Malformed::Cut)?,
+                },
                 _ => return Err(Malformed::Extension),
             },
             other => return Err(Malformed::Type(other)),
         };
-        wire.is_empty().then_some(request).ok_or(Malformed::Trailing)
+        wire.is_empty()
+            .then_some(request)
+            .ok_or(Malformed::Trailing)
     }
 }
 

@@ -8,12 +8,24 @@ use zeroize::Zeroizing;
 
 /// The key pair, or why not.
 pub(crate) fn key_pair(key: &RsaKeypair) -> Result<KeyPair, String> {
-    let number = |number: &'_ ssh_key::Mpint| number.as_positive_bytes().map(<[u8]>::to_vec).map(Zeroizing::new);
+    let number = |number: &'_ ssh_key::Mpint| {
+        number
+            .as_positive_bytes()
+            .map(<[u8]>::to_vec)
+            .map(Zeroizing::new)
+    };
     let read = || -> Option<KeyPairComponents<Vec<u8>, Zeroizing<Vec<u8>>>> {
         let (public, private) = (key.public(), key.private());
-        let (d, p, q) = (number(private.d())?, number(private.p())?, number(private.q())?);
+        let (d, p, q) = (
+            number(private.d())?,
+            number(private.p())?,
+            number(private.q())?,
+        );
         Some(KeyPairComponents {
-            public_key: PublicKeyComponents { n: number(public.n())?.to_vec(), e: number(public.e())?.to_vec() },
+            public_key: PublicKeyComponents {
+                n: number(public.n())?.to_vec(),
+                e: number(public.e())?.to_vec(),
+            },
             dP: remainder(&d, &minus_one(&p)),
             dQ: remainder(&d, &minus_one(&q)),
             qInv: number(private.iqmp())?,
@@ -45,7 +57,10 @@ fn remainder(number: &[u8], divisor: &[u8]) -> Zeroizing<Vec<u8>> {
     // One byte more than the divisor, so that a shifted remainder always fits.
     let divisor = Zeroizing::new([&[0], divisor].concat());
     let mut rest = Zeroizing::new(vec![0u8; divisor.len()]);
-    for bit in number.iter().flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1)) {
+    for bit in number
+        .iter()
+        .flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1))
+    {
         let mut carry = bit;
         for byte in rest.iter_mut().rev() {
             (*byte, carry) = (*byte << 1 | carry, *byte >> 7);

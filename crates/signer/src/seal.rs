@@ -34,7 +34,10 @@ impl<'a> SealMessage<'a> {
         let head = if let Some(rest) = message.strip_prefix(RECORDING) {
             recording(rest)
         } else {
-            message.strip_prefix(JOURNAL).and_then(number_and_hash).map(|seq| SealMessage::Journal { seq })
+            message
+                .strip_prefix(JOURNAL)
+                .and_then(number_and_hash)
+                .map(|seq| SealMessage::Journal { seq })
         };
         head.ok_or(NotASeal)
     }
@@ -44,8 +47,14 @@ fn recording(rest: &[u8]) -> Option<SealMessage<'_>> {
     let (session, rest) = rest.split_first_chunk::<26>()?;
     // Crockford's base 32, as ULIDs are written: what is logged can be nothing else.
     let ulid = |c: &u8| c.is_ascii_digit() || (c.is_ascii_uppercase() && !b"ILOU".contains(c));
-    let session = session.iter().all(ulid).then(|| std::str::from_utf8(session).ok())??;
-    Some(SealMessage::Recording { session, offset: number_and_hash(rest)? })
+    let session = session
+        .iter()
+        .all(ulid)
+        .then(|| std::str::from_utf8(session).ok())??;
+    Some(SealMessage::Recording {
+        session,
+        offset: number_and_hash(rest)?,
+    })
 }
 
 fn number_and_hash(bytes: &[u8]) -> Option<u64> {

@@ -52,8 +52,10 @@ pub fn run(config: &SignerConfig) -> Result<(), SignerError> {
     let signer = Signer::read(config)?;
     let listener = socket::bind(&config.socket, config.socket_group)?;
     let system = |doing| move |source| SignerError::System { doing, source };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system("start a runtime"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(system("start a runtime"))?;
     let local = tokio::task::LocalSet::new();
     let served = local.block_on(&runtime, async {
         let listener = UnixListener::from_std(listener).map_err(system("listen"))?;
@@ -75,29 +77,48 @@ struct Signer {
 
 impl Signer {
     fn read(config: &SignerConfig) -> Result<Signer, SignerError> {
-        let (ring, sealing) = (KeyRing::read(&config.keys)?, SealingKey::read(&config.sealing_key)?);
+        let (ring, sealing) = (
+            KeyRing::read(&config.keys)?,
+            SealingKey::read(&config.sealing_key)?,
+        );
         if ring.find(sealing.blob()).is_some() {
-            let why = format!("{} is both an octavia key and the sealing key; make another sealing key", sealing.fingerprint());
+            let why = format!(
+                "{} is both an octavia key and the sealing key; make another sealing key",
+                sealing.fingerprint()
+            );
             return Err(SignerError::Config(why));
         }
         if config.allowed_uids.is_empty() {
-            return Err(SignerError::Config("no user may connect to the signer; name the gateway's".to_owned()));
+            return Err(SignerError::Config(
+                "no user may connect to the signer; name the gateway's".to_owned(),
+            ));
         }
         let (login_users, allowed_uids) = (config.login_users.clone(), config.allowed_uids.clone());
-        Ok(Signer { ring, sealing, login_users, allowed_uids })
+        Ok(Signer {
+            ring,
+            sealing,
+            login_users,
+            allowed_uids,
+        })
     }
 
     fn announce(&self, config: &SignerConfig) {
         for key in self.ring.iter() {
             tracing::info!(target: "signer", key = key.fingerprint(), file = key.comment(), "octavia key");
         }
-        let (key, socket) = (self.sealing.fingerprint(), config.socket.display().to_string());
+        let (key, socket) = (
+            self.sealing.fingerprint(),
+            config.socket.display().to_string(),
+        );
         tracing::info!(target: "signer", sealing_key = key, socket, login_users = ?self.login_users, uids = ?self.allowed_uids, "ready");
     }
 }
 
 async fn serve(signer: Rc<Signer>, listener: UnixListener) -> Result<(), SignerError> {
-    let system = |source| SignerError::System { doing: "wait for signals", source };
+    let system = |source| SignerError::System {
+        doing: "wait for signals",
+        source,
+    };
     let mut term = signal(SignalKind::terminate()).map_err(system)?;
     let mut int = signal(SignalKind::interrupt()).map_err(system)?;
     let places = Arc::new(Semaphore::new(CONNECTIONS));
@@ -115,7 +136,9 @@ async fn serve(signer: Rc<Signer>, listener: UnixListener) -> Result<(), SignerE
             _ = term.recv() => return Ok(()),
             _ = int.recv() => return Ok(()),
         };
-        let Some(uid) = allowed(&signer, &stream) else { continue };
+        let Some(uid) = allowed(&signer, &stream) else {
+            continue;
+        };
         let Ok(place) = places.clone().try_acquire_owned() else {
             tracing::warn!(target: "signer", uid, result = "refused", reason = "too many connections", "connection");
             continue;
@@ -140,8 +163,16 @@ fn allowed(signer: &Signer, stream: &UnixStream) -> Option<u32> {
 /// Serves one connection until it ends, is idle for long, or sends what is no message.
 async fn connection(signer: &Signer, mut stream: UnixStream, uid: u32) {
     loop {
-        let Some(message) = read_message(&mut stream).await else { return };
-        let reply = answer(&signer.ring, &signer.sealing, &signer.login_users, uid, &message);
+        let Some(message) = read_message(&mut stream).await else {
+            return;
+        };
+        let reply = answer(
+            &signer.ring,
+            &signer.sealing,
+            &signer.login_users,
+            uid,
+            &message,
+        );
         drop(message);
         match timeout(MESSAGE, stream.write_all(&reply)).await {
             Ok(Ok(())) => {}
@@ -156,20 +187,34 @@ async fn read_message(stream: &mut UnixStream) -> Option<Vec<u8>> {
         let mut others = [0; 3];
         stream.read_exact(&mut others).await.ok()?;
         let [second, third, last] = others;
-        let length = usize::try_from(u32::from_be_bytes([first, second, third, last])).ok().filter(|n| (1..=MAX_MESSAGE).contains(n))?;
+        let length = usize::try_from(u32::from_be_bytes([first, second, third, last]))
+            .ok()
+            .filter(|n| (1..=MAX_MESSAGE).contains(n))?;
         // Grows with what really comes, not with what is promised.
         let mut message = Vec::with_capacity(length.min(4096));
         let wanted = u64::try_from(length).ok()?;
-        (&mut *stream).take(wanted).read_to_end(&mut message).await.ok()?;
+        (&mut *stream)
+            .take(wanted)
+            .read_to_end(&mut message)
+            .await
+            .ok()?;
         (message.len() == length).then_some(message)
     };
     timeout(MESSAGE, rest).await.ok().flatten()
 }
 
 /// The reply, length in front, to one message, given without its length. Any bytes may come; nothing else is looked at.
-pub fn answer(ring: &KeyRing, sealing: &SealingKey, login_users: &[String], uid: u32, message: &[u8]) -> Vec<u8> {
+pub fn answer(
+    ring: &KeyRing,
+    sealing: &SealingKey,
+    login_users: &[String],
+    uid: u32,
+    message: &[u8],
+) -> Vec<u8> {
     match Request::parse(message) {
-        Ok(Request::Identities) => protocol::identities(ring.iter().map(|key| (key.blob(), key.comment()))),
+        Ok(Request::Identities) => {
+            protocol::identities(ring.iter().map(|key| (key.blob(), key.comment())))
+        }
         Ok(Request::Sign { key, data, flags }) => sign(ring, login_users, uid, key, data, flags),
         Ok(Request::Seal { message: b"" }) => protocol::sealed(sealing.public(), b""),
         Ok(Request::Seal { message }) => seal(sealing, uid, message),
@@ -181,7 +226,14 @@ pub fn answer(ring: &KeyRing, sealing: &SealingKey, login_users: &[String], uid:
     }
 }
 
-fn sign(ring: &KeyRing, login_users: &[String], uid: u32, blob: &[u8], data: &[u8], flags: u32) -> Vec<u8> {
+fn sign(
+    ring: &KeyRing,
+    login_users: &[String],
+    uid: u32,
+    blob: &[u8],
+    data: &[u8],
+    flags: u32,
+) -> Vec<u8> {
     let signed = check(ring, login_users, blob, data).and_then(|(key, proof)| {
         let signature = key.sign(&proof, data, flags).map_err(str::to_owned)?;
         let session = hash_of(proof.session_id);
@@ -203,14 +255,19 @@ fn check<'r, 'd>(
     data: &'d [u8],
 ) -> Result<(&'r crate::keys::OctaviaKey, LoginProof<'d>), String> {
     // The sealing key is not in the ring, so it cannot be asked for here.
-    let key = ring.find(blob).ok_or("no octavia key has this public key")?;
+    let key = ring
+        .find(blob)
+        .ok_or("no octavia key has this public key")?;
     let proof = LoginProof::parse(data).map_err(|why| why.to_string())?;
     if proof.key != blob {
         return Err("the data names another key than the one asked to sign".to_owned());
     }
     if !login_users.iter().any(|user| user == proof.user) {
         // Debug form: escaped. It comes from whoever holds the socket.
-        return Err(format!("{:?} is no configured login user", proof.user.chars().take(64).collect::<String>()));
+        return Err(format!(
+            "{:?} is no configured login user",
+            proof.user.chars().take(64).collect::<String>()
+        ));
     }
     Ok((key, proof))
 }
@@ -223,7 +280,9 @@ fn seal(sealing: &SealingKey, uid: u32, message: &[u8]) -> Vec<u8> {
                 SealMessage::Recording { session, offset } => {
                     tracing::debug!(target: "signer", uid, result = "sealed", session, offset, "recording")
                 }
-                SealMessage::Journal { seq } => tracing::debug!(target: "signer", uid, result = "sealed", seq, "journal"),
+                SealMessage::Journal { seq } => {
+                    tracing::debug!(target: "signer", uid, result = "sealed", seq, "journal")
+                }
             }
             protocol::sealed(sealing.public(), &signature)
         }
@@ -237,5 +296,9 @@ fn seal(sealing: &SealingKey, uid: u32, message: &[u8]) -> Vec<u8> {
 /// The session id is no secret, but nobody needs it whole: enough of a hash to find the login again.
 fn hash_of(session_id: &[u8]) -> String {
     let hash = digest(&SHA256, session_id);
-    hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hash.as_ref()
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

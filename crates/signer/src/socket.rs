@@ -24,8 +24,11 @@ pub(crate) fn bind(path: &Path, group: Option<u32>) -> Result<UnixListener, Sign
         chown(path, None::<Uid>, Some(Gid::from_raw(group)))
             .map_err(|fault| SignerError::io("give to its group", path)(fault.into()))?;
     }
-    fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(SignerError::io("set the mode of", path))?;
-    listener.set_nonblocking(true).map_err(SignerError::io("listen on", path))?;
+    fs::set_permissions(path, Permissions::from_mode(0o660))
+        .map_err(SignerError::io("set the mode of", path))?;
+    listener
+        .set_nonblocking(true)
+        .map_err(SignerError::io("listen on", path))?;
     Ok(listener)
 }
 
@@ -35,10 +38,19 @@ fn check_directory(path: &Path) -> Result<(), SignerError> {
         _ => Path::new("."),
     };
     if !dir.exists() {
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(SignerError::io("make", dir))?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(SignerError::io("make", dir))?;
     }
     let meta = fs::metadata(dir).map_err(SignerError::io("look at", dir))?;
-    let wrong = |why: String| Err(SignerError::Directory { path: dir.into(), why });
+    let wrong = |why: String| {
+        Err(SignerError::Directory {
+            path: dir.into(),
+            why,
+        })
+    };
     if meta.mode() & 0o027 != 0 {
         return wrong(format!("has mode {:04o}", meta.mode() & 0o7777));
     }
@@ -52,9 +64,9 @@ fn remove_stale(path: &Path) -> Result<(), SignerError> {
     match fs::symlink_metadata(path) {
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(fault) => Err(SignerError::io("look at", path)(fault)),
-        Ok(meta) if !meta.file_type().is_socket() => {
-            Err(SignerError::io("listen on", path)(io::Error::other("something that is no socket is there")))
-        }
+        Ok(meta) if !meta.file_type().is_socket() => Err(SignerError::io("listen on", path)(
+            io::Error::other("something that is no socket is there"),
+        )),
         Ok(_) if UnixStream::connect(path).is_ok() => Err(SignerError::InUse(path.into())),
         Ok(_) => fs::remove_file(path).map_err(SignerError::io("remove the old", path)),
     }
