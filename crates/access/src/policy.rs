@@ -103,7 +103,7 @@ impl Policy {
             Ok(set) => set,
             Err(errors) => {
                 for error in errors.iter() {
-                    add(&faults, error, 0..0, error.to_string());
+                    add(&faults, error, 0..0, None);
                 }
                 return Err(faults.finish(()).err().unwrap_or_default());
             }
@@ -170,14 +170,22 @@ fn built_in() -> Result<(Schema, Kinds, Arc<Amphora>), String> {
 type Place<'p> = &'p dyn Fn(&PolicyId) -> Range<usize>;
 
 /// Notes what Cedar says, at the place it names.
-fn add(faults: &Faults<'_>, said: &dyn Diagnostic, otherwise: Range<usize>, message: String) {
+fn add(faults: &Faults<'_>, said: &dyn Diagnostic, otherwise: Range<usize>, id: Option<&PolicyId>) {
+    let message = match id {
+        Some(id) => without_id(&said.to_string(), id),
+        None => said.to_string(),
+    };
     let span = said
         .labels()
         .and_then(|mut labels| labels.next())
         .map_or(otherwise, |label| {
             label.offset()..label.offset() + label.len()
         });
-    faults.add(span, message, said.help().map(|help| help.to_string()));
+    let help = said.help().map(|help| match id {
+        Some(id) => without_id(&help.to_string(), id),
+        None => help.to_string(),
+    });
+    faults.add(span, message, help);
 }
 
 fn validate(set: &PolicySet, schema: &Schema, faults: &Faults<'_>, place: Place<'_>) {
@@ -185,15 +193,14 @@ fn validate(set: &PolicySet, schema: &Schema, faults: &Faults<'_>, place: Place<
     let mut wrong = BTreeSet::new();
     for error in result.validation_errors() {
         let id = error.policy_id();
-        add(faults, error, place(id), without_id(&error.to_string(), id));
+        add(faults, error, place(id), Some(id));
         wrong.insert(id.clone());
     }
     // That a rule with an error in it applies to nothing goes without saying.
     for warning in result.validation_warnings() {
         let id = warning.policy_id();
         if !wrong.contains(id) {
-            let message = without_id(&warning.to_string(), id);
-            add(faults, warning, place(id), message);
+            add(faults, warning, place(id), Some(id));
         }
     }
 }

@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(quoted(b""), b"''");
         assert_eq!(quoted(b"ls -l $HOME"), b"'ls -l $HOME'");
         assert_eq!(quoted(b"it's"), b"\"it's\"");
-        assert_eq!(quoted(b""), b"\"\"");
+        assert_eq!(quoted(b"''''"), b"\"''''\"");
         assert_eq!(quoted(b"$$$$$'$"), b"'$$$$$'\"'\"'$'");
         assert!(quoted(&[b'\''; 100_000]).len() < 100_010);
     }

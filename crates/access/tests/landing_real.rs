@@ -11,7 +11,7 @@
     clippy::print_stderr
 )]
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -36,8 +36,7 @@ fn landings_with_real_programs() {
         eprintln!("skipped: needs root for mount and network namespaces");
         return;
     }
-    let setup =
-        "set -e; mount -t tmpfs tmpfs /run; mkdir -p /run/netns /run/sudo; exec \"$0\" \"$@\"";
+    let setup = "set -e; mount -t tmpfs tmpfs /run; mkdir -p /run/netns /run/sudo; mount -t tmpfs tmpfs /root; echo 'export FROM_PROFILE=yes' >/root/.profile; exec \"$0\" \"$@\"";
     let status = Command::new("unshare")
         .args(["--mount", "--propagation", "private", "sh", "-c", setup])
         .arg(std::env::current_exe().unwrap())
@@ -409,7 +408,7 @@ fn commands_arrive_byte_for_byte() {
 }
 
 fn feels_like_sudo_i() {
-    let what = "pwd; id -un; echo \"$HOME $SHELL $USER $LOGNAME $PATH\"; shopt -q login_shell && echo login; umask; ulimit -n";
+    let what = "pwd; id -un; echo \"$FROM_PROFILE $HOME $SHELL $USER $LOGNAME $PATH\"; shopt -q login_shell && echo login; umask; ulimit -n";
     let ours = run(&["/bin/sh"], Landing::Root, exec(what), b"");
     // `sudo -i` would change the text of the command, so it is given on stdin.
     let mut theirs = Command::new("sudo");
@@ -427,7 +426,7 @@ fn feels_like_sudo_i() {
     let theirs = theirs.wait_with_output().unwrap();
     assert_eq!(ours.text(), String::from_utf8_lossy(&theirs.stdout));
     assert!(
-        ours.text().starts_with("/root\nroot\n/root "),
+        ours.text().starts_with("/root\nroot\nyes /root "),
         "{}",
         ours.text()
     );
@@ -565,14 +564,34 @@ fn shells_and_terminals() {
 fn sftp_answers() {
     let init = b"\x00\x00\x00\x05\x01\x00\x00\x00\x03";
     for landing in [Landing::Root, Landing::Netns] {
-        let ran = run(&["/bin/bash"], landing, Ask::Sftp, init);
-        assert_eq!(
-            (ran.code, ran.failure),
-            (Some(0), None),
-            "{}",
-            String::from_utf8_lossy(&ran.stderr)
-        );
-        assert_eq!(ran.stdout.get(4..9), Some(&b"\x02\x00\x00\x00\x03"[..]));
+        let (request, mut probe) = upstream_request(landing, &Ask::Sftp, false, Nonce::new(9));
+        let UpstreamRequest::Exec(line) = request else {
+            panic!("root and netns are always exec");
+        };
+        let mut child = Command::new("sh")
+            .arg("-c")
+            .arg(String::from_utf8(line).unwrap())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // The server does not answer what it reads together with the end: the end comes after the answer.
+        let mut to_child = child.stdin.take().unwrap();
+        to_child.write_all(init).unwrap();
+        let mut answer = [0; 9];
+        child
+            .stdout
+            .as_mut()
+            .unwrap()
+            .read_exact(&mut answer)
+            .unwrap();
+        drop(to_child);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(answer[4..], *b"\x02\x00\x00\x00\x03");
+        let fed = probe.feed(Stream::Stderr, &output.stderr);
+        assert_eq!((fed.verdict, &*fed.pass), (Some(Ok(())), &b""[..]));
+        assert_eq!(output.status.code(), Some(0));
     }
 }
 

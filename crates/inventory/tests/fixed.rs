@@ -231,7 +231,7 @@ login_user = "ubuntu"
         "21:1: `project` is missing",
         "22:6: the load balancer 5f3c1a7e-8d24-4f0a-b1c9-2e6d7a8b9c0d is on line 2 already",
         "23:8: `name` must be a string in quotes",
-        "34:11: the address 172.24.0.9:22 is on line 30 already",
+        "35:11: the address 172.24.0.9:22 is on line 31 already",
     ] {
         assert!(said.contains(part), "{part} is not in\n{said}");
     }
