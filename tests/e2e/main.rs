@@ -4,5 +4,6 @@
 
 mod admin;
 mod attacks;
+mod evidence;
 mod fidelity;
 mod walk;

@@ -39,6 +39,10 @@ permit (principal == User::"erin", action in [Action::"connect", Action::"sftp"]
 pub const OPERATORS: [(&str, &[&str]); 5] =
     [("alice", &["admins"]), ("bob", &["operators"]), ("carol", &["operators"]), ("dave", &[]), ("erin", &[])];
 
+/// Users of every machine, for the gateway and for the signer: the gateway does not run as root.
+const USER: &str = "nobody";
+const SIGNER_USER: &str = "daemon";
+
 /// What a test may change before the gateway starts.
 #[derive(Debug)]
 pub struct Setup {
@@ -66,6 +70,7 @@ impl Setup {
     /// Recordings in another place than the gateway's own directory.
     pub fn recordings(&mut self, dir: &Path) {
         fs::create_dir_all(dir).unwrap();
+        give(dir, &self.dir.join("recordings"));
         self.set("recording", &format!("directory = {:?}", dir.display().to_string()));
         self.recordings = dir.to_owned();
     }
@@ -122,35 +127,17 @@ impl Gateway {
         gateway
     }
 
-    /// One that gives up root: the gateway's part becomes `user`, the signer `signer_user`.
-    pub fn start_as(user: &str, signer_user: &str) -> Gateway {
-        Gateway::start(|setup| {
-            fs::remove_dir_all(&setup.dir).unwrap();
-            let mut init = Command::new(program("ampgate"));
-            init.arg("init").arg(&setup.dir).args(["--user", user, "--signer-user", signer_user]);
-            run(init, b"").good();
-            let owner = fs::metadata(setup.dir.join("keys/sealing")).unwrap();
-            let octavia = setup.dir.join("octavia");
-            fs::copy(bed().octavia_key(), &octavia).unwrap();
-            std::os::unix::fs::chown(&octavia, Some(std::os::unix::fs::MetadataExt::uid(&owner)), None).unwrap();
-            for name in OPERATORS.map(|(name, _)| name) {
-                new_key(&setup.dir.join(format!("operator-{name}")));
-            }
-            setup.users = users(&OPERATORS.map(|(name, _)| (name.to_owned(), setup.dir.join(format!("operator-{name}")))).into());
-            setup.set("process", &format!("user = {user:?}"));
-            setup.set("process", &format!("signer_user = {signer_user:?}"));
-            setup.set("signer", &format!("keys = [{:?}]", octavia.display().to_string()));
-        })
-    }
-
     /// Everything but the start: the directory, the operators' keys, the port.
     pub fn prepare(change: impl FnOnce(&mut Setup)) -> (Setup, BTreeMap<String, PathBuf>, u16) {
         static NEXT: AtomicU16 = AtomicU16::new(2222);
         let port = NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = bed().directory("gateways").join(port.to_string());
         let mut init = Command::new(program("ampgate"));
-        init.arg("init").arg(&dir);
+        init.arg("init").arg(&dir).args(["--user", USER, "--signer-user", SIGNER_USER]);
         run(init, b"").good();
+        let octavia = dir.join("octavia");
+        fs::copy(bed().octavia_key(), &octavia).unwrap();
+        give(&octavia, &dir.join("keys/sealing"));
         let keys: BTreeMap<_, _> = OPERATORS
             .iter()
             .map(|(name, _)| {
@@ -169,7 +156,9 @@ impl Gateway {
             dir,
         };
         setup.set("", &format!("listen = [\"127.0.0.1:{port}\"]"));
-        setup.set("signer", &format!("keys = [{:?}]", bed().octavia_key().display().to_string()));
+        setup.set("signer", &format!("keys = [{:?}]", octavia.display().to_string()));
+        setup.set("process", &format!("user = {USER:?}"));
+        setup.set("process", &format!("signer_user = {SIGNER_USER:?}"));
         setup.set("recording", "reserve = \"1MiB\"");
         setup.set("upstream", "login_users = [\"cloud-user\", \"nosudo\", \"noshell\"]");
         change(&mut setup);
@@ -239,9 +228,24 @@ impl Gateway {
         fs::read_to_string(self.dir.join("log")).unwrap_or_default()
     }
 
-    /// Process id of the part that talks to operators.
+    /// Process id of the program that was started: it looks after the two others.
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
+    }
+
+    /// Process id of its part that talks to strangers: a child of the one that was started.
+    pub fn relay(&self) -> Pid {
+        let children = format!("/proc/{0}/task/{0}/children", self.pid().as_raw_nonzero());
+        let relay = |pid: &&str| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains("--relay"));
+        let children = fs::read_to_string(children).unwrap();
+        let pid = children.split_whitespace().find(relay).unwrap_or_else(|| panic!("no relay among {children:?}"));
+        Pid::from_raw(pid.parse().unwrap()).unwrap()
+    }
+
+    /// kill -9 of the part that talks to strangers; the rest ends with it.
+    pub fn kill(&mut self) {
+        kill_process(self.relay(), Signal::KILL).unwrap();
+        self.ended();
     }
 
     /// Whether it still runs.
@@ -321,6 +325,13 @@ pub fn users(keys: &BTreeMap<String, PathBuf>) -> String {
         format!("[[user]]\nname = {name:?}\ngroups = {groups:?}\nkeys = [{:?}]\n\n", key.trim())
     };
     OPERATORS.iter().map(one).collect()
+}
+
+/// Gives `path` to the owner of `like`.
+fn give(path: &Path, like: &Path) {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let owner = fs::metadata(like).unwrap();
+    chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
 }
 
 /// Every file below a directory.

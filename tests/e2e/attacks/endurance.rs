@@ -34,7 +34,7 @@ fn row_08_a_flood_of_resizes() {
 
 /// Resident memory in bytes.
 fn memory(gateway: &Gateway) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", gateway.pid().as_raw_nonzero())).unwrap();
+    let status = fs::read_to_string(format!("/proc/{}/status", gateway.relay().as_raw_nonzero())).unwrap();
     let line = status.lines().find(|l| l.starts_with("VmRSS")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
 }
@@ -53,7 +53,7 @@ fn row_09_slow_strangers() {
     for via in [Via::Jump, Via::Syntax] {
         client.exec(via, Land::Plain, &A, "echo served", b"").good().says("served");
     }
-    let sockets = |gateway: &Gateway| fs::read_dir(format!("/proc/{}/fd", gateway.pid().as_raw_nonzero())).unwrap().count();
+    let sockets = |gateway: &Gateway| fs::read_dir(format!("/proc/{}/fd", gateway.relay().as_raw_nonzero())).unwrap().count();
     until("the strangers are gone", Duration::from_secs(60), || sockets(&gateway) < 100);
     attacker.stdin.take().unwrap().write_all(b"\n").unwrap();
     let mut rest = String::new();

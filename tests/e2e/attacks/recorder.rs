@@ -121,7 +121,7 @@ fn row_02_a_write_error_ends_the_session() {
         let (client, mut child) = flood(&gateway);
         until("there is output", Duration::from_secs(30), || fs::metadata(client.home().join("out")).is_ok_and(|m| m.len() > 100_000));
         let cast = gateway.casts().pop().unwrap();
-        let pid = gateway.pid().as_raw_nonzero().to_string();
+        let pid = gateway.relay().as_raw_nonzero().to_string();
         let mut strace = Command::new("strace");
         strace.args(["-f", "-qq", "-p", &pid, "-P"]).arg(&cast).args(["-e", &format!("trace={call}"), "-e", &format!("inject={call}:error=EIO")]);
         let mut strace = strace.args(["-o", "/dev/null"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
