@@ -119,7 +119,9 @@ impl Handler for Outer {
         let _ = self.logged_in.send(true);
         let Some(proved) = self.proved.as_mut() else { return Err(russh::Error::NotAuthenticated) };
         // `ssh [landing+]target@gateway`: the user name says where to. Whoever it is was said by the key.
-        if let Ok(direct) = parse_direct(&proved.login) {
+        if proved.login != proved.principal.name().as_str()
+            && let Ok(direct) = parse_direct(&proved.login)
+        {
             proved.visit = Visit::direct(&self.gateway, &self.connection, &proved.principal, direct).await.map(Arc::new);
         }
         Ok(())

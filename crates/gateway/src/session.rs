@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ampgate_access::{Amphora, DirectName, NameError, Principal, Requested, landing_of_user};
+use ampgate_access::{Amphora, DirectName, NameError, Principal, Requested, TargetName, landing_of_user};
 use ampgate_audit::Event;
 use jiff::Timestamp;
 use russh::Channel;
@@ -41,10 +41,15 @@ impl Visit {
         Self::new(gateway, connection, principal, Some(amphora), target, Ok(Requested::Default))
     }
 
-    /// Without `-J`: the target was in the user name.
+    /// Without `-J`: the target was in the user name. None where that can only have been the client's local user: a bare
+    /// word that names nothing this principal may reach.
     pub async fn direct(gateway: &Arc<Gateway>, connection: &Arc<Connection>, principal: &Arc<Principal>, direct: DirectName) -> Option<Self> {
         let rules = gateway.rules();
         let amphora = admit::resolve(&rules, principal, Some(&direct.target)).await.ok();
+        let bare = matches!(direct.target, TargetName::Static(_)) && direct.landing.is_none() && direct.operator.is_none();
+        if bare && amphora.is_none() {
+            return None;
+        }
         let landing = direct.landing.map_or(Requested::Default, Requested::Landing);
         Some(Self::new(gateway, connection, principal, amphora, &direct.target.to_string(), Ok(landing)))
     }

@@ -104,8 +104,8 @@ fn server(key: PrivateKey) -> server::Config {
         maximum_packet_size: PACKET,
         channel_buffer_size: CHANNEL_QUEUE,
         event_buffer_size: EVENT_QUEUE,
-        // Clients rekey when they wish; we do after 64 GiB or a day, far below AES-GCM's own bound.
-        limits: russh::Limits::new(64 << 30, 64 << 30, Duration::from_secs(86_400)),
+        // Clients rekey when they wish; we do after a GiB (russh takes no more) or a day.
+        limits: russh::Limits::new(1 << 30, 1 << 30, Duration::from_secs(86_400)),
         preferred: server_side(),
         // Login grace, idle ends and drain are ours: russh's timer would also end a silent `tail -f`.
         inactivity_timeout: None,
@@ -126,7 +126,7 @@ pub fn upstream(config: &Config, pin: Option<&PublicKey>) -> Arc<client::Config>
         window_size: WINDOW,
         maximum_packet_size: PACKET,
         channel_buffer_size: CHANNEL_QUEUE,
-        limits: russh::Limits::new(64 << 30, 64 << 30, Duration::from_secs(86_400)),
+        limits: russh::Limits::new(1 << 30, 1 << 30, Duration::from_secs(86_400)),
         preferred: Preferred {
             kex: Cow::Borrowed(KEX_CLIENT),
             key: keys,

@@ -56,7 +56,12 @@ impl Init {
         for below in ["state", "recordings", "run"] {
             directory(&dir.join(below), if below == "run" && signer.is_some() { 0o711 } else { 0o700 }, gateway.as_ref())?;
         }
-        directory(&dir.join("run/signer"), if signer.is_some() { 0o711 } else { 0o700 }, signer.as_ref())?;
+        // The signer's own directory, which the gateway's group may enter to reach the socket.
+        let socket_dir = dir.join("run/signer");
+        directory(&socket_dir, 0o750, signer.as_ref())?;
+        if let Some(gateway) = &gateway {
+            std::os::unix::fs::chown(&socket_dir, None, Some(gateway.gid.as_raw()))?;
+        }
         key_pair(&dir.join("keys/host_ed25519"), &format!("{} (ampgate)", self.name), gateway.as_ref())?;
         key_pair(&dir.join("keys/inner_ed25519"), &format!("targets behind {}", self.name), gateway.as_ref())?;
         key_pair(&dir.join("keys/sealing"), &format!("recordings of {}", self.name), signer.as_ref())?;

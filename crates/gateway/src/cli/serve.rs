@@ -2,6 +2,7 @@
 //! Never: root where strangers talk; the part that listens runs as [process] user, and holds no octavia or sealing key.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the listening line is for people and scripts")]
 
+use std::io::IsTerminal as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
@@ -26,8 +27,11 @@ use crate::rules::{self, Loaded};
 use crate::sentence::Trouble;
 use crate::{control, keeping};
 
-/// A signer that dies is started again, after this.
+/// How often the two processes are looked after.
+const LOOK: Duration = Duration::from_millis(200);
+/// A signer that dies is started again after this, and after twice as long each time it dies again.
 const RESTART: Duration = Duration::from_millis(500);
+const RESTART_AT_MOST: Duration = Duration::from_secs(30);
 /// The gateway waits this long for its signer's socket.
 const SIGNER_START: Duration = Duration::from_secs(10);
 
@@ -53,7 +57,7 @@ impl Serve {
 }
 
 pub fn start_log(log: &Log) -> anyhow::Result<()> {
-    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&log.level)?).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&log.level)?).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     if log.json { builder.json().init() } else { builder.init() }
     Ok(())
 }
@@ -77,9 +81,10 @@ fn supervise(path: &Path, config: &Config) -> anyhow::Result<()> {
         let mut term = signal(SignalKind::terminate())?;
         let mut int = signal(SignalKind::interrupt())?;
         let mut hup = signal(SignalKind::hangup())?;
-        let mut signer = start(path, &["signer"], config.process.signer_user.as_deref(), root)?;
-        let mut relay = start(path, &["serve", "--relay"], config.process.user.as_deref(), root)?;
-        let mut tick = tokio::time::interval(RESTART);
+        let mut signer = start(path, &["signer"], config.process.signer_user.as_deref(), config)?;
+        let mut relay = start(path, &["serve", "--relay"], config.process.user.as_deref(), config)?;
+        let mut tick = tokio::time::interval(LOOK);
+        let (mut pause, mut again) = (RESTART, None);
         loop {
             tokio::select! {
                 _ = term.recv() => send(&relay, Signal::TERM),
@@ -91,9 +96,18 @@ fn supervise(path: &Path, config: &Config) -> anyhow::Result<()> {
                         let _ = signer.wait();
                         return ended(status);
                     }
-                    if let Some(status) = signer.try_wait()? {
-                        tracing::error!(%status, "the signer ended; it is started again");
-                        signer = start(path, &["signer"], config.process.signer_user.as_deref(), root)?;
+                    match (signer.try_wait()?, again) {
+                        (None, _) => {}
+                        (Some(status), None) => {
+                            tracing::error!(%status, "the signer ended; it is started again in {pause:?}");
+                            again = Some(Instant::now() + pause);
+                            pause = (pause * 2).min(RESTART_AT_MOST);
+                        }
+                        (Some(_), Some(at)) if at <= Instant::now() => {
+                            signer = start(path, &["signer"], config.process.signer_user.as_deref(), config)?;
+                            again = None;
+                        }
+                        (Some(_), Some(_)) => {}
                     }
                 }
             }
@@ -114,16 +128,22 @@ fn send(child: &Child, signal: Signal) {
 }
 
 /// Starts this program again as one of the two processes, as the user that it shall be.
-fn start(path: &Path, arguments: &[&str], user: Option<&str>, root: bool) -> anyhow::Result<Child> {
+fn start(path: &Path, arguments: &[&str], user: Option<&str>, config: &Config) -> anyhow::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("--config").arg(path).args(arguments);
-    if let Some(name) = user.filter(|_| root) {
-        let user = User::from_name(name)?.with_context(|| format!("[process]: there is no user {name}"))?;
-        // With both set, the standard library also drops root's other groups.
-        command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+    if rustix::process::geteuid().is_root() {
+        // Both in the gateway's group: its members may enter the directory of the signer's socket. With uid and gid set,
+        // the standard library also drops root's other groups.
+        let group = named(config.process.user.as_deref())?.gid;
+        command.uid(named(user)?.uid.as_raw()).gid(group.as_raw());
     }
     command.env_remove("SSH_AUTH_SOCK");
     command.spawn().with_context(|| format!("ampgate {} cannot be started", arguments.join(" ")))
+}
+
+fn named(user: Option<&str>) -> anyhow::Result<User> {
+    let name = user.context("[process] names no user")?;
+    User::from_name(name)?.with_context(|| format!("[process]: there is no user {name}"))
 }
 
 /// The gateway itself.
