@@ -62,9 +62,30 @@ async def resizes(connection):
         process.close()
 
 
+async def idle(way):
+    """COUNT idle shells on terminals, each on a connection of its own; `ready`, and held until stdin ends."""
+    from contextlib import AsyncExitStack
+
+    async with AsyncExitStack() as stack:
+        gate = asyncio.Semaphore(8)
+
+        async def one():
+            async with gate:
+                connection = await connect(stack, way)
+                process = await stack.enter_async_context(connection.create_process(term_type="xterm", term_size=(80, 24)))
+                await process.stdout.read(1)
+
+        await asyncio.gather(*(one() for _ in range(int(E["COUNT"]))))
+        print("ready", flush=True)
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        os._exit(0)
+
+
 async def main(scene, way):
     from contextlib import AsyncExitStack
 
+    if scene == "idle":
+        return await idle(way)
     async with AsyncExitStack() as stack:
         await globals()[scene](await connect(stack, way))
 
