@@ -48,10 +48,31 @@ impl Writer {
         }
         self.switch(out, at, stream);
         let mut rest = self.join(out, at, bytes);
-        while !rest.is_empty() {
-            let part = first_part(rest, LARGEST_EVENT);
-            self.part(out, at, part);
-            rest = rest.get(part.len()..).unwrap_or_default();
+        // Taken off once, before the cut into parts: the end of a part may look like an open character and is none.
+        let tail = incomplete_tail(rest);
+        while rest.len() > tail {
+            let (whole, _) = rest.split_at(rest.len() - tail);
+            let part = first_part(whole, LARGEST_EVENT);
+            let used = if self.pty {
+                self.shown(out, at, part);
+                part.len()
+            } else if self.cheaper_as_text(part) {
+                self.readable(out, at, part);
+                part.len()
+            } else {
+                // Base 64 needs no whole characters: the last part takes the tail along.
+                let part = if part.len() == whole.len() {
+                    rest
+                } else {
+                    part
+                };
+                self.base64(out, at, part);
+                part.len()
+            };
+            rest = rest.get(used..).unwrap_or_default();
+        }
+        if !rest.is_empty() {
+            self.hold(out, at, rest);
         }
     }
 
@@ -143,21 +164,6 @@ impl Writer {
         joined.truncate(first);
         self.readable(out, at, &joined);
         bytes.get(first - tail.len..).unwrap_or_default()
-    }
-
-    /// One event's worth of output, as text or base 64.
-    fn part(&mut self, out: &mut Pending, at: u64, part: &[u8]) {
-        let (whole, tail) = part.split_at(part.len() - incomplete_tail(part));
-        if self.pty {
-            self.shown(out, at, whole);
-        } else if self.cheaper_as_text(whole) {
-            self.run(out, at, whole, false);
-        } else {
-            return self.base64(out, at, part);
-        }
-        if !tail.is_empty() {
-            self.hold(out, at, tail);
-        }
     }
 
     /// What a terminal shows stays readable for every player, whatever it costs; only noise goes as base 64, and that

@@ -269,3 +269,35 @@ fn text_cannot_hide_behind_noise_on_a_terminal() {
         .collect();
     assert!(shown.matches("rm -rf /var/lib/octavia").count() >= 28);
 }
+
+/// What looks like an open character where a large output is cut into events, and is none.
+#[test]
+fn characters_at_the_edge_of_an_event() {
+    for before in 65_525..65_545 {
+        for odd in [
+            &b"\xe2\xc3"[..],
+            b"\xe2\x82\xac",
+            b"\xf0\x9f\xe2\x82",
+            b"\xf0\x9f\x98\x80",
+            b"\xc3",
+        ] {
+            for pty in [false, true] {
+                let dir = bed::memory();
+                let mut live = begin(dir.path(), &header(pty));
+                let bytes = [
+                    b"a".repeat(before).as_slice(),
+                    odd,
+                    b"b".repeat(3).as_slice(),
+                ]
+                .concat();
+                live.output(Stream::Stdout, &bytes);
+                live.output(Stream::Stdout, odd);
+                live.commit().unwrap();
+                assert_eq!(
+                    streams(&fs::read(live.path()).unwrap())[0],
+                    [&bytes[..], odd].concat()
+                );
+            }
+        }
+    }
+}
