@@ -8,7 +8,7 @@ use bytes::Bytes;
 use russh::keys::{Algorithm, PrivateKey, PublicKeyOrCertificate};
 use russh::server::{ChannelOpenHandle, Msg, Session};
 use russh::{Channel, ChannelId, ChannelMsg, client, server};
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
 /// The server configuration of the tests; `window` in bytes.
@@ -99,6 +99,11 @@ impl client::Handler for Client {
     async fn check_server_key(&mut self, _: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
         Ok(true)
     }
+
+    async fn disconnected(&mut self, reason: client::DisconnectReason<Self::Error>) -> Result<(), Self::Error> {
+        eprintln!("client: {reason:?}");
+        Ok(())
+    }
 }
 
 /// A connected pair.
@@ -109,10 +114,10 @@ pub struct Pair {
 }
 
 /// Connects a client to a server, over the two ends of a stream.
-pub async fn connect(
+pub async fn connect<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     server: server::Config,
     client: client::Config,
-    (near, far): (DuplexStream, DuplexStream),
+    (near, far): (S, S),
 ) -> Pair {
     let (handler, opened) = Server::new(Answers::AtOnce);
     let serve = server::run_stream(Arc::new(server), far, handler);

@@ -6,17 +6,21 @@
 
 use ampgate_loop::pair::{self, Pair, pattern, ping};
 use ampgate_loop::resident_bytes;
+use tokio::net::{TcpListener, TcpStream};
 
 const CONNECTIONS: usize = 500;
-/// Server session, client session, one channel at each, and the pipe between them.
+/// Server session, client session, one channel at each, the test's own tasks.
 const BUDGET: usize = 64 * 1024;
 
 #[tokio::test]
 async fn a_connection_at_rest_is_small() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut kept = Vec::new();
     let mut open = async |count: usize| {
         for _ in 0..count {
-            let ends = tokio::io::duplex(64 * 1024);
+            // TCP: what is under way is the kernel's, not ours.
+            let (near, far) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+            let ends = (near.unwrap(), far.unwrap().0);
             let mut pair = pair::connect(pair::server_config(2 << 20), pair::client_config(2 << 20), ends).await;
             let (mut channel, opened) = pair.session().await;
             let echo = tokio::spawn(pair::echo(opened));
@@ -29,6 +33,7 @@ async fn a_connection_at_rest_is_small() {
                 }
             }
             ping(&mut channel).await;
+            channel.request_pty(false, "xterm-256color", 80, 24, 0, 0, &[]).await.unwrap();
             kept.push((pair, channel, echo));
         }
     };
