@@ -17,12 +17,38 @@ fn now() -> Circumstances {
     Circumstances { now: Timestamp::now(), reason: None }
 }
 
+/// Why a name led nowhere. The operator learns `told`; only the journal learns whether there was something to forbid.
+pub struct Unresolved {
+    pub told: Trouble,
+    pub forbidden: Option<Arc<Amphora>>,
+}
+
+impl Unresolved {
+    /// The journal's reason. Asks policy once more: call it after the operator has the answer.
+    pub fn reason(&self, rules: &Rules, principal: &Principal) -> String {
+        match &self.forbidden {
+            None => self.told.code().to_owned(),
+            Some(amphora) => {
+                let refusal = rules.policy.refusal_of_target(principal, amphora, &now());
+                let by: Vec<String> = refusal.rules().iter().map(ToString::to_string).chain(refusal.errors().iter().cloned()).collect();
+                format!("{} amphora-{} {}", refusal.why().as_str(), amphora.id, by.join(", "))
+            }
+        }
+    }
+}
+
+impl From<Trouble> for Unresolved {
+    fn from(told: Trouble) -> Self {
+        Self { told, forbidden: None }
+    }
+}
+
 /// The one amphora that `name` means and that this principal may connect to.
 ///
 /// # Errors
 /// The same refusal, after the same work, for a name that means nothing and for one that is forbidden (row 22 of
 /// docs/KNOWN-ATTACKS.md). Only who may reach several is told that there are several.
-pub async fn resolve(rules: &Rules, principal: &Principal, name: Option<&TargetName>) -> Result<Arc<Amphora>, Trouble> {
+pub async fn resolve(rules: &Rules, principal: &Principal, name: Option<&TargetName>) -> Result<Arc<Amphora>, Unresolved> {
     let found = match name {
         Some(name) => rules.inventory.resolve(name).await.unwrap_or(Resolution::None),
         None => Resolution::None,
@@ -36,15 +62,16 @@ pub async fn resolve(rules: &Rules, principal: &Principal, name: Option<&TargetN
     if candidates.is_empty() {
         rules.policy.decide_decoy(principal, &circumstances);
     }
-    let mut reachable: Vec<_> = candidates.into_iter().filter(|a| rules.policy.may_connect(principal, a, &circumstances)).collect();
+    let (mut reachable, forbidden): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|a| rules.policy.may_connect(principal, a, &circumstances));
     match (reachable.pop(), reachable.as_slice()) {
         (Some(amphora), []) => Ok(amphora),
         (Some(last), others) => {
             let mut names: Vec<String> = others.iter().chain([&last]).map(|a| format!("amphora-{}", a.id)).collect();
             names.sort();
-            Err(Trouble::Denied(format!("that name means several amphorae; say which: {}", names.join(", "))))
+            let told = Trouble::Denied(format!("that name means several amphorae; say which: {}", names.join(", ")));
+            Err(Unresolved { told, forbidden: None })
         }
-        (None, _) => Err(Trouble::Denied(NO_SUCH_AMPHORA.to_owned())),
+        (None, _) => Err(Unresolved { told: Trouble::Denied(NO_SUCH_AMPHORA.to_owned()), forbidden: forbidden.into_iter().next() }),
     }
 }
 
@@ -71,7 +98,9 @@ pub fn admit(visit: &Visit, asked: &Asked, session: SessionId) -> Result<(Grant,
     };
     let Some(amphora) = visit.amphora.clone() else {
         rules.policy.decide_decoy(&visit.principal, &circumstances);
-        return refuse(Trouble::Denied(NO_SUCH_AMPHORA.to_owned()), vec![], "");
+        let told = visit.refused.as_ref().map_or_else(|| Trouble::Denied(NO_SUCH_AMPHORA.to_owned()), |refused| refused.told.clone());
+        let reason = visit.refused.as_ref().map(|refused| refused.reason(&rules, &visit.principal));
+        return refuse(told, reason.into_iter().collect(), "");
     };
     if let Err(gone) = rules.users.recheck(&visit.principal, circumstances.now) {
         return refuse(Trouble::Revoked(gone.to_string()), vec![], "");

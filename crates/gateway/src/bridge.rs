@@ -194,12 +194,7 @@ impl Output<'_> {
             match piece {
                 Piece::Data(stream, bytes) => {
                     let length = bytes.len();
-                    // A client that is gone takes nothing: what it would have got is recorded all the same.
-                    let sent = match stream {
-                        Stream::Stdout => client.write.data_bytes(bytes).await,
-                        Stream::Stderr => client.write.extended_data_bytes(STDERR, bytes).await,
-                    };
-                    let _ = sent;
+                    client.output(stream, bytes).await;
                     recorder.relayed(stream, length);
                 }
                 Piece::Exit(exit, message) => {
@@ -275,12 +270,10 @@ impl Output<'_> {
                 let stream = if leg == Leg::Stdout { Stream::Stdout } else { Stream::Stderr };
                 if self.live.recorder.output([Recorded::Output(stream, &held)]).is_ok() {
                     let length = held.len();
-                    let sent = match stream {
-                        Stream::Stdout => client.write.data_bytes(held).await,
-                        Stream::Stderr => client.write.extended_data_bytes(STDERR, held).await,
-                    };
-                    let _ = sent;
-                    self.live.recorder.relayed(stream, length);
+                    let sent = client.output(stream, held.into());
+                    if tokio::time::timeout(LAST_WORDS, sent).await.is_ok() {
+                        self.live.recorder.relayed(stream, length);
+                    }
                 }
             }
             if let Some(failure) = self.failure.or(failure) {
@@ -298,6 +291,14 @@ impl Output<'_> {
 }
 
 impl Client<'_> {
+    /// A client that is gone takes nothing: what it would have got is recorded all the same.
+    async fn output(&self, stream: Stream, bytes: Bytes) {
+        let _gone = match stream {
+            Stream::Stdout => self.write.data_bytes(bytes).await,
+            Stream::Stderr => self.write.extended_data_bytes(STDERR, bytes).await,
+        };
+    }
+
     /// How the program ended, as the amphora said it.
     async fn exit(&self, message: &ChannelMsg) {
         match message {

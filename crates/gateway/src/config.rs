@@ -100,6 +100,7 @@ pub struct Limits {
     pub connections: usize,
     pub unauthenticated: usize,
     pub connections_per_source: usize,
+    pub unauthenticated_per_source: usize,
     pub channels_per_connection: usize,
     pub login_grace: Duration,
     pub drain: Duration,
@@ -194,8 +195,9 @@ impl Config {
                 let mut s = top.section("limits");
                 let value = Limits {
                     connections: number(s.number("connections", 4096, 1..=1_000_000)),
-                    unauthenticated: number(s.number("unauthenticated", 256, 1..=1_000_000)),
+                    unauthenticated: number(s.number("unauthenticated", 1024, 1..=1_000_000)),
                     connections_per_source: number(s.number("connections_per_source", 1024, 1..=1_000_000)),
+                    unauthenticated_per_source: number(s.number("unauthenticated_per_source", 256, 1..=1_000_000)),
                     channels_per_connection: number(s.number("channels_per_connection", 128, 1..=10_000)),
                     login_grace: s.duration("login_grace", Duration::from_secs(30), Duration::from_millis(100)..=Duration::from_secs(600)),
                     drain: s.duration("drain", Duration::from_secs(30), Duration::ZERO..=DAY),
@@ -267,7 +269,7 @@ impl Config {
         let _ = writeln!(out, "\n[recording]\ndirectory = {}\nreserve = {:?}\nmax_size = {:?}\ninput = {:?}\ndeadline = {:?}", path(&r.directory), show_size(r.reserve), show_size(r.max_size), r.input.name(), show_duration(r.deadline));
         let _ = writeln!(out, "\n[control]\nsocket = {}\nadmins = {}", path(&self.control.socket), quoted(&self.control.admins));
         let l = &self.limits;
-        let _ = writeln!(out, "\n[limits]\nconnections = {}\nunauthenticated = {}\nconnections_per_source = {}\nchannels_per_connection = {}\nlogin_grace = {:?}\ndrain = {:?}", l.connections, l.unauthenticated, l.connections_per_source, l.channels_per_connection, show_duration(l.login_grace), show_duration(l.drain));
+        let _ = writeln!(out, "\n[limits]\nconnections = {}\nunauthenticated = {}\nconnections_per_source = {}\nunauthenticated_per_source = {}\nchannels_per_connection = {}\nlogin_grace = {:?}\ndrain = {:?}", l.connections, l.unauthenticated, l.connections_per_source, l.unauthenticated_per_source, l.channels_per_connection, show_duration(l.login_grace), show_duration(l.drain));
         let u = &self.upstream;
         let _ = writeln!(out, "\n[upstream]\nconnect_timeout = {:?}\nlogin_users = {}\nenvironment = {}\nkeepalive = {:?}\nmax_keys = {}", show_duration(u.connect_timeout), texts(&mut u.login_users.iter().map(ToString::to_string)), quoted(&u.environment), show_duration(u.keepalive), u.max_keys);
         let _ = writeln!(out, "\n[log]\nformat = {:?}\nlevel = {:?}", if self.log.json { "json" } else { "human" }, self.log.level);

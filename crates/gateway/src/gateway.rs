@@ -47,6 +47,7 @@ pub struct Gateway {
     pub started: Timestamp,
     draining: AtomicBool,
     journal_failed: AtomicBool,
+    journal_sealed: AtomicU64,
     pub totals: Totals,
 }
 
@@ -93,6 +94,7 @@ impl Gateway {
             started: Timestamp::now(),
             draining: AtomicBool::new(false),
             journal_failed: AtomicBool::new(false),
+            journal_sealed: AtomicU64::new(0),
             totals: Totals::default(),
             config,
         }))
@@ -125,6 +127,24 @@ impl Gateway {
         if let Err(error) = self.journal.sync() {
             self.journal_is_lost(&error.to_string());
         }
+    }
+
+    /// Has the journal's head signed and writes the signature down, if there are new lines.
+    ///
+    /// # Errors
+    /// The signer's words.
+    pub async fn seal_journal(&self) -> Result<(), String> {
+        let head = self.journal.head();
+        if head.seq <= self.journal_sealed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let signature = self.seal(&head.message()).await?;
+        match self.journal.append_seal(&head, &signature, &self.sealing_key.fingerprint()) {
+            // The seal itself is a line too, and no reason for another.
+            Ok(appended) => self.journal_sealed.store(appended.head.seq, Ordering::Release),
+            Err(error) => self.journal_is_lost(&error.to_string()),
+        }
+        Ok(())
     }
 
     fn journal_is_lost(&self, error: &str) {

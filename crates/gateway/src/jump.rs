@@ -9,12 +9,12 @@ use russh::server::{ChannelOpenHandle, Msg};
 use russh::{Channel, ChannelOpenFailure};
 use tokio::sync::watch;
 
+use crate::admit::{self, Unresolved};
 use crate::gateway::{Connection, Gateway, OpenChannel};
 use crate::inner::Inner;
 use crate::sentence::Trouble;
 use crate::session::Visit;
 use crate::wire::{self, Cut};
-use crate::admit;
 
 /// SSH's own port is the only one there is behind this gateway.
 const SSH_PORT: u32 = 22;
@@ -32,18 +32,19 @@ pub struct Door {
 pub async fn through(door: Door, channel: Channel<Msg>, host: String, port: u32, reply: ChannelOpenHandle) {
     let visit = match visit(&door, &host, port).await {
         Ok(visit) => visit,
-        Err(trouble) => {
+        Err(unresolved) => {
             let session = door.gateway.new_session_id();
+            let reason = ChannelOpenFailure::Other { code: ChannelOpenFailure::AdministrativelyProhibited.code(), reason: unresolved.told.told(&session) };
+            reply.reject(reason).await;
             door.gateway.journal(Some(session), Event::JumpRefused {
                 connection: door.connection.id.as_str().into(),
                 user: door.principal.name().as_str().into(),
                 source: door.connection.source.ip().to_string().into(),
                 host: host.as_str().into(),
                 port,
-                reason: trouble.code().into(),
+                reason: unresolved.reason(&door.gateway.rules(), &door.principal).into(),
             });
-            let refusal = ChannelOpenFailure::Other { code: ChannelOpenFailure::AdministrativelyProhibited.code(), reason: trouble.told(&session) };
-            return reply.reject(refusal).await;
+            return;
         }
     };
     door.gateway.journal(None, Event::JumpAccepted {
@@ -64,11 +65,12 @@ pub async fn through(door: Door, channel: Channel<Msg>, host: String, port: u32,
 }
 
 /// Resolves, and asks policy whether this principal may connect there at all. Landing and action come later.
-async fn visit(door: &Door, host: &str, port: u32) -> Result<Visit, Trouble> {
+async fn visit(door: &Door, host: &str, port: u32) -> Result<Visit, Unresolved> {
     let rules = door.gateway.rules();
     door.gateway.takes_sessions()?;
     if port != SSH_PORT {
-        return Err(Trouble::NotOffered(format!("only port {SSH_PORT} of an amphora can be reached here, not port {port}")));
+        let told = Trouble::NotOffered(format!("only port {SSH_PORT} of an amphora can be reached here, not port {port}"));
+        return Err(told.into());
     }
     let name = TargetName::parse(host);
     let amphora = admit::resolve(&rules, &door.principal, name.as_ref().ok()).await?;

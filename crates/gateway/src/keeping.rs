@@ -17,6 +17,8 @@ use crate::sentence::Trouble;
 const SYNC_EVERY: Duration = Duration::from_millis(250);
 /// Recordings on which something happened get a signed proof this often.
 const PROVE_EVERY: Duration = Duration::from_secs(2);
+/// The journal's head is signed this often, if there is anything new.
+const SEAL_JOURNAL_EVERY: Duration = Duration::from_secs(10);
 /// Grants are re-decided this often; a changed right ends sessions within 5 s.
 const REVIEW_EVERY: Duration = Duration::from_secs(2);
 
@@ -69,6 +71,16 @@ pub async fn prove(gateway: Arc<Gateway>) {
             }
         }
         failing = still;
+    }
+}
+
+/// Has the journal's head signed while it grows, so that not even the gateway's own user can rewrite it unseen.
+pub async fn seal_journal(gateway: Arc<Gateway>) {
+    loop {
+        tokio::time::sleep(SEAL_JOURNAL_EVERY).await;
+        if let Err(error) = gateway.seal_journal().await {
+            tracing::warn!(error, "the journal's head goes unsigned");
+        }
     }
 }
 

@@ -16,13 +16,21 @@ pub enum Full {
     Unauthenticated,
     #[error("limits.connections_per_source is reached")]
     Source,
+    #[error("limits.unauthenticated_per_source is reached")]
+    UnauthenticatedSource,
 }
 
 #[derive(Default)]
 struct Counts {
     connections: usize,
     unauthenticated: usize,
-    sources: HashMap<IpAddr, usize>,
+    sources: HashMap<IpAddr, OfSource>,
+}
+
+#[derive(Default)]
+struct OfSource {
+    connections: usize,
+    unauthenticated: usize,
 }
 
 /// How many connections there are, in all and from whom.
@@ -52,10 +60,14 @@ impl Places {
             return Err(Full::Unauthenticated);
         }
         let of_source = counts.sources.entry(source).or_default();
-        if *of_source >= limits.connections_per_source {
+        if of_source.connections >= limits.connections_per_source {
             return Err(Full::Source);
         }
-        *of_source += 1;
+        if of_source.unauthenticated >= limits.unauthenticated_per_source {
+            return Err(Full::UnauthenticatedSource);
+        }
+        of_source.connections += 1;
+        of_source.unauthenticated += 1;
         counts.connections += 1;
         counts.unauthenticated += 1;
         Ok(Place { places: self.clone(), source, unauthenticated: true })
@@ -73,6 +85,9 @@ impl Place {
         if std::mem::take(&mut self.unauthenticated) {
             let mut counts = self.places.counts();
             counts.unauthenticated = counts.unauthenticated.saturating_sub(1);
+            if let Some(of_source) = counts.sources.get_mut(&self.source) {
+                of_source.unauthenticated = of_source.unauthenticated.saturating_sub(1);
+            }
         }
     }
 }
@@ -83,8 +98,8 @@ impl Drop for Place {
         let mut counts = self.places.counts();
         counts.connections = counts.connections.saturating_sub(1);
         if let Some(of_source) = counts.sources.get_mut(&self.source) {
-            *of_source = of_source.saturating_sub(1);
-            if *of_source == 0 {
+            of_source.connections = of_source.connections.saturating_sub(1);
+            if of_source.connections == 0 {
                 counts.sources.remove(&self.source);
             }
         }
@@ -98,7 +113,20 @@ mod tests {
     use std::time::Duration;
 
     fn limits() -> config::Limits {
-        config::Limits { connections: 4, unauthenticated: 2, connections_per_source: 3, channels_per_connection: 1, login_grace: Duration::ZERO, drain: Duration::ZERO }
+        config::Limits { connections: 4, unauthenticated: 2, connections_per_source: 3, unauthenticated_per_source: 2, channels_per_connection: 1, login_grace: Duration::ZERO, drain: Duration::ZERO }
+    }
+
+    #[test]
+    fn one_source_cannot_take_every_place_before_login() {
+        let places = Places::default();
+        let limits = config::Limits { unauthenticated: 10, unauthenticated_per_source: 1, ..limits() };
+        let a: IpAddr = "192.0.2.1".parse().unwrap();
+        let b: IpAddr = "192.0.2.2".parse().unwrap();
+        let mut held = places.take(a, &limits).unwrap();
+        assert_eq!(places.take(a, &limits).err(), Some(Full::UnauthenticatedSource));
+        let _other = places.take(b, &limits).unwrap();
+        held.logged_in();
+        let _next = places.take(a, &limits).unwrap();
     }
 
     #[test]

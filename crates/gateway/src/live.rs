@@ -31,9 +31,29 @@ pub struct LiveSession {
     notice: watch::Sender<String>,
 }
 
+/// A place on the list, which is given up however the session's task ends: also by a panic.
+pub struct Entered {
+    live: Arc<LiveSession>,
+    gateway: Arc<Gateway>,
+}
+
+impl std::ops::Deref for Entered {
+    type Target = Arc<LiveSession>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.live
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.gateway.sessions.leave(self.live.session);
+    }
+}
+
 impl LiveSession {
     /// From here on the session is listed, can be ended, and is decided again whenever the rules change.
-    pub fn enter(visit: &Visit, grant: Grant, asked: &Asked, recorder: Arc<Recorder>) -> Arc<Self> {
+    pub fn enter(visit: &Visit, grant: Grant, asked: &Asked, recorder: Arc<Recorder>) -> Entered {
         let mut about = admit::about(visit, asked);
         about.landing = grant.landing().to_string().into();
         let live = Arc::new(Self {
@@ -48,7 +68,7 @@ impl LiveSession {
         });
         visit.gateway.journal(Some(live.session), Event::RecordingOpened { about: live.about(), recording: live.recorder.path().into() });
         visit.gateway.sessions.enter(&live);
-        live
+        Entered { live, gateway: Arc::clone(&visit.gateway) }
     }
 
     pub fn about(&self) -> Box<About> {
@@ -121,7 +141,6 @@ impl LiveSession {
             recording: self.recorder.path().into(),
             head: head.map(Into::into),
         });
-        gateway.sessions.leave(self.session);
         tracing::info!(outcome = word, relayed, "session closed");
     }
 }

@@ -10,7 +10,7 @@ use russh::Channel;
 use russh::server::{Handle, Msg};
 use tracing::Instrument;
 
-use crate::admit;
+use crate::admit::{self, Unresolved};
 use crate::ask::{self, Asked, Downstream, NoAsk};
 use crate::bridge::{self, Outcome};
 use crate::gateway::{Connection, Gateway, OpenChannel};
@@ -28,6 +28,8 @@ pub struct Visit {
     pub principal: Arc<Principal>,
     /// None where the name means nothing, or nothing this principal may reach: decided like any other, and refused.
     pub amphora: Option<Arc<Amphora>>,
+    /// What is told where there is none, and what the journal learns besides.
+    pub refused: Option<Unresolved>,
     /// The name as typed.
     pub target: String,
     landing: Result<Requested, NameError>,
@@ -45,13 +47,18 @@ impl Visit {
     /// word that names nothing this principal may reach.
     pub async fn direct(gateway: &Arc<Gateway>, connection: &Arc<Connection>, principal: &Arc<Principal>, direct: DirectName) -> Option<Self> {
         let rules = gateway.rules();
-        let amphora = admit::resolve(&rules, principal, Some(&direct.target)).await.ok();
+        let resolved = admit::resolve(&rules, principal, Some(&direct.target)).await;
         let bare = matches!(direct.target, TargetName::Static(_)) && direct.landing.is_none() && direct.operator.is_none();
-        if bare && amphora.is_none() {
+        if bare && resolved.is_err() {
             return None;
         }
+        let (amphora, refused) = match resolved {
+            Ok(amphora) => (Some(amphora), None),
+            Err(unresolved) => (None, Some(unresolved)),
+        };
         let landing = direct.landing.map_or(Requested::Default, Requested::Landing);
-        Some(Self::new(gateway, connection, principal, amphora, &direct.target.to_string(), Ok(landing)))
+        let visit = Self::new(gateway, connection, principal, amphora, &direct.target.to_string(), Ok(landing));
+        Some(Self { refused, ..visit })
     }
 
     fn new(gateway: &Arc<Gateway>, connection: &Arc<Connection>, principal: &Arc<Principal>, amphora: Option<Arc<Amphora>>, target: &str, landing: Result<Requested, NameError>) -> Self {
@@ -61,6 +68,7 @@ impl Visit {
             connection: Arc::clone(connection),
             principal: Arc::clone(principal),
             amphora,
+            refused: None,
             target: target.to_owned(),
             landing,
             dialling: Mutex::new(dialling),

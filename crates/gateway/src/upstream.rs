@@ -3,6 +3,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -220,7 +221,7 @@ async fn log_in(gateway: &Gateway, dialled: &mut Dialled, recorder: &Recorder) -
     let amphora = Arc::clone(&dialled.amphora);
     let id = amphora.id.to_string();
     let socket = gateway.config.signer.agent.as_ref().unwrap_or(&gateway.config.signer.socket);
-    let mut agent = within_patience(AgentClient::<UnixStream>::connect_uds(socket)).await?;
+    let mut agent = within_patience(agent(socket)).await?;
     let mut keys: Vec<PublicKey> = within_patience(agent.request_identities()).await?.iter().map(|i| i.public_key().into_owned()).collect();
     if let Some(last) = gateway.key_memory.recall(&id) {
         keys.sort_by_key(|key| fingerprint(key) != last);
@@ -259,6 +260,17 @@ async fn log_in(gateway: &Gateway, dialled: &mut Dialled, recorder: &Recorder) -
     match tried {
         0 => Err(Trouble::Signer("it holds no octavia key".to_owned())),
         tried => Err(Trouble::NoKeyFits { amphora: amphora.id, tried }),
+    }
+}
+
+/// The signer may just be starting again: it is asked until the patience of the caller ends.
+async fn agent(socket: &Path) -> Result<AgentClient<UnixStream>, russh::keys::Error> {
+    let deadline = Instant::now() + SIGNER_PATIENCE - Duration::from_millis(200);
+    loop {
+        match AgentClient::<UnixStream>::connect_uds(socket).await {
+            Err(_) if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(50)).await,
+            outcome => return outcome,
+        }
     }
 }
 

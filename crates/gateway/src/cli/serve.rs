@@ -89,7 +89,13 @@ fn supervise(path: &Path, config: &Config) -> anyhow::Result<()> {
             tokio::select! {
                 _ = term.recv() => send(&relay, Signal::TERM),
                 _ = int.recv() => send(&relay, Signal::TERM),
-                _ = hup.recv() => send(&relay, Signal::HUP),
+                // A new key ring needs a new signer; nobody who is in notices, and who comes waits a moment.
+                _ = hup.recv() => {
+                    send(&signer, Signal::TERM);
+                    let _ = signer.wait();
+                    signer = start(path, &["signer"], config.process.signer_user.as_deref(), config)?;
+                    send(&relay, Signal::HUP);
+                }
                 _ = tick.tick() => {
                     if let Some(status) = relay.try_wait()? {
                         send(&signer, Signal::TERM);
@@ -181,6 +187,7 @@ async fn serve(path: &Path, loaded: Loaded) -> anyhow::Result<()> {
     let syncing = keeping::sync(Arc::clone(&gateway), Arc::clone(&stop))?;
     tokio::spawn(keeping::prove(Arc::clone(&gateway)));
     tokio::spawn(keeping::review(Arc::clone(&gateway)));
+    tokio::spawn(keeping::seal_journal(Arc::clone(&gateway)));
     tokio::spawn(control::serve(Arc::clone(&gateway), control));
     gateway.journal(None, Event::GatewayStarted {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -201,6 +208,7 @@ async fn serve(path: &Path, loaded: Loaded) -> anyhow::Result<()> {
     }
     let cut = drain(&gateway).await;
     gateway.journal(None, Event::GatewayStopped { reason: "SIGTERM".into(), sessions_cut: cut });
+    let _ = gateway.seal_journal().await;
     stop.store(true, Ordering::Release);
     let _ = tokio::task::spawn_blocking(move || syncing.join()).await;
     gateway.finish_index();
