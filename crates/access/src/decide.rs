@@ -503,7 +503,7 @@ impl Policy {
             answer.errors.push(self.evaluation_error(action, error));
         }
         let forbidden = !answer.forbids.is_empty();
-        if response.decision() == Decision::Deny && !forbidden || !permitted && !forbidden {
+        if !forbidden && (response.decision() == Decision::Deny || !permitted) {
             answer.not_permitted.push(action);
         }
         Ok(())

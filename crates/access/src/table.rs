@@ -55,7 +55,7 @@ impl<'t> Faults<'t> {
         if found.is_empty() {
             return Ok(value);
         }
-        found.sort_by(|a, b| (a.line, a.column).cmp(&(b.line, b.column)));
+        found.sort_by_key(|fault| (fault.line, fault.column));
         Err(found)
     }
 }

@@ -1,7 +1,12 @@
 //! In: inventory files, right and wrong; names of targets.
 //! Out: the amphora each name means, or all that it could mean, or nothing.
 //! Never: a tenant's choice of a name that redirects an operator.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use ampgate_access::TargetName;
 use ampgate_inventory::{Fixed, Resolution};
