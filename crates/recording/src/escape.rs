@@ -115,11 +115,9 @@ pub(crate) fn escaped_size(text: &[u8]) -> usize {
             .map(|&b| usize::from(SIZES[usize::from(b)]))
             .sum::<usize>();
     }
-    if seen == 0 {
-        0
-    } else {
-        size.saturating_mul(text.len()) / seen
-    }
+    size.saturating_mul(text.len())
+        .checked_div(seen)
+        .unwrap_or(0)
 }
 
 /// Size of each byte's spelling.

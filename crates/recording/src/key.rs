@@ -63,13 +63,13 @@ impl PublicKey {
 
     /// `ssh-ed25519 AAAA…` without a comment.
     #[must_use]
-    pub fn to_openssh(&self) -> String {
+    pub fn to_openssh(self) -> String {
         format!("{ALGORITHM} {}", STANDARD.encode_to_string(self.blob()))
     }
 
     /// `SHA256:…` as `ssh-keygen -l` prints it.
     #[must_use]
-    pub fn fingerprint(&self) -> String {
+    pub fn fingerprint(self) -> String {
         let digest = digest::digest(&digest::SHA256, &self.blob());
         format!(
             "SHA256:{}",
@@ -85,7 +85,7 @@ impl PublicKey {
             .is_ok()
     }
 
-    fn blob(&self) -> Vec<u8> {
+    fn blob(self) -> Vec<u8> {
         let mut blob = blob_prefix();
         blob.extend_from_slice(&self.0);
         blob

@@ -375,3 +375,47 @@ fn proof_line(
     }
     Ok(Proof::new(head, &key.fingerprint(), signature, last).line())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// A thousand sessions rest at a time: no buffer is kept, and the hash's state is the largest part.
+    #[test]
+    fn at_rest_a_recording_is_small() {
+        let dir = tempfile::tempdir().unwrap();
+        let header = Header {
+            session: "01KAS2J5Y8QWERTY0123456789".into(),
+            channel: None,
+            user: String::new(),
+            source: String::new(),
+            target: String::new(),
+            amphora: String::new(),
+            load_balancer: String::new(),
+            load_balancer_name: String::new(),
+            project: String::new(),
+            landing: String::new(),
+            action: String::new(),
+            command: None,
+            cols: 80,
+            rows: 24,
+            term: None,
+            pty: true,
+            started: jiff::Timestamp::UNIX_EPOCH,
+            gateway: String::new(),
+            host_key: None,
+            sealing_key: PublicKey::from_raw([0; 32]),
+        };
+        let mut live = LiveRecording::open(&Store::open(dir.path(), 0).unwrap(), &header).unwrap();
+        live.output(Stream::Stdout, &[b'x'; 100_000]);
+        live.commit().unwrap();
+        assert!(live.pending.held() > 0);
+        live.head().unwrap();
+        let strings = live.session.capacity() + live.shared.path.capacity();
+        let heap =
+            live.pending.held() + size_of::<blake3::Hasher>() + size_of::<Shared>() + strings;
+        assert!(heap < 4096, "{heap} bytes on the heap");
+        assert!(size_of::<LiveRecording>() < 512);
+    }
+}

@@ -26,6 +26,12 @@ impl Pending {
         self.bytes.get(at..self.len).unwrap_or_default()
     }
 
+    /// Bytes of memory held.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Empties the buffer and keeps its memory.
     pub(crate) fn clear(&mut self) {
         self.len = 0;

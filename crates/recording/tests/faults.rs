@@ -1,6 +1,12 @@
 //! In: a full file system, a limit on file sizes, a store that is not ours alone. Out: a sentence, and a dead recording.
 //! Never: a recording that goes on after a failed write (ATTACKS rows 2, 18, 20).
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    missing_docs
+)]
 
 mod bed;
 

@@ -1,6 +1,11 @@
 //! In: the files in fixtures/, made once and kept. Out: what they say, and what was done to the damaged ones.
 //! Never: a change of the format that old files do not survive.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
 
 use std::{fs, path::PathBuf};
 

@@ -1,5 +1,11 @@
 //! In: nothing. Out: a sealing key, headers and sealed recordings for tests. Never: a key that is used elsewhere.
-#![allow(dead_code, clippy::unwrap_used, missing_docs)]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 
 use std::path::{Path, PathBuf};
 
