@@ -197,6 +197,53 @@ fn bytes_after_the_seal_are_an_alteration() {
     ));
 }
 
+/// The seal covers what is before the ending; nothing may be slipped in between the two.
+#[test]
+fn bytes_between_ending_and_seal_are_an_alteration() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(sealed(dir.path())).unwrap();
+    let seal = text.rfind("# proof").unwrap();
+    for between in [
+        "[0.1,\"o\",\"more\"]\n",
+        "# a comment\n",
+        "\n",
+        "# head 4\n",
+    ] {
+        let forged = [&text[..seal], between, &text[seal..]].concat();
+        let verdict = judge(forged.as_bytes());
+        assert!(
+            matches!(verdict, Verdict::AlteredAt { .. }),
+            "{between:?}: {verdict:?}"
+        );
+    }
+}
+
+/// The final proof is covered by nothing but its own form, so it may have only one.
+#[test]
+fn a_proof_has_one_spelling() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(sealed(dir.path())).unwrap();
+    let (before, seal) = text.split_at(text.rfind("# proof").unwrap());
+    for (from, to) in [
+        ("{\"n\":", "{ \"n\":"),
+        ("}\n", "} \n"),
+        ("}\n", "}\r\n"),
+        ("\"sig\"", "\"s\\u0069g\""),
+        ("\"n\":3,", "\"n\":3.0,"),
+        (",\"final\":true", ""),
+        (",\"final\":true", ",\"final\":true,\"more\":1"),
+        ("# proof ", "# proof  "),
+    ] {
+        let other = seal.replacen(from, to, 1);
+        assert_ne!(other, seal);
+        let verdict = judge([before, &other].concat().as_bytes());
+        assert!(
+            !matches!(verdict, Verdict::Intact { .. }),
+            "{other}: {verdict:?}"
+        );
+    }
+}
+
 #[test]
 fn a_foreign_key_and_a_forged_signature_are_told_apart() {
     let dir = tempfile::tempdir().unwrap();
