@@ -1,2 +1,75 @@
-//! Placeholder until the first page is written.
-fn main() {}
+//! In: a command line, recordings, perhaps a journal and a sealing key.
+//! Out: what was recorded, readable; what is proven of it, as an exit status.
+//! Never: a network, a private key, a write to a recording; a recorded byte that acts on the auditor's terminal.
+
+use std::{io, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+mod cat;
+mod draw;
+mod export;
+mod find;
+mod glyph;
+mod journal;
+mod keys;
+mod list;
+mod play;
+mod screen;
+mod source;
+mod status;
+mod text;
+mod timeline;
+mod trust;
+mod tty;
+mod verdict;
+mod verify;
+
+/// The auditor's tool: lists, plays, verifies and exports the recordings of an ampgate gateway.
+///
+/// It works on files alone, on any machine, without the gateway. Nothing recorded acts on your terminal.
+#[derive(Parser)]
+#[command(
+    name = "ampgate-replay",
+    version,
+    after_help = "Examples:\n  ampgate-replay list /var/lib/ampgate/recordings --user alice --since 7d\n  ampgate-replay verify --key sealing.pub recordings\n  ampgate-replay verify --journal state/journal --store recordings\n  ampgate-replay play recordings/2026/11/23/01KAS2….cast\n  ampgate-replay cat --timestamps FILE | less\n\nEach command has its own --help. docs/AUDITOR.md is the auditor's page."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    List(list::List),
+    Play(play::Play),
+    Verify(verify::Verify),
+    Export(export::Export),
+    Cat(cat::Cat),
+}
+
+fn main() -> ExitCode {
+    tty::install_panic_hook();
+    let done = match Cli::parse().command {
+        Command::List(list) => list.run(),
+        Command::Play(play) => play.run(),
+        Command::Verify(verify) => verify.run(),
+        Command::Export(export) => export.run(),
+        Command::Cat(cat) => cat.run(),
+    };
+    done.unwrap_or_else(|error| {
+        if broken_pipe(&error) {
+            // As a program that SIGPIPE ended: whoever read our output has seen enough.
+            return ExitCode::from(141);
+        }
+        source::complain(&format!("{error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+fn broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,262 @@
+//! In: a journal's directory and the stores that it tells of.
+//! Out: the journal's faults; for each recording its verdict against the journal's head; what is missing, what is unknown.
+//! Never: a path from the journal that leads out of the store.
+
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io::{BufRead, BufReader, Read, Write},
+    ops::Range,
+    path::{Component, Path, PathBuf},
+};
+
+use ampgate_audit::{
+    Envelope, Event, JournalFault, JournalHead, JournalReport, MAX_LINE, Segment, VerifyOptions,
+    verify_journal,
+};
+use ampgate_recording::{Head, is_session_id, session_millis};
+use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
+
+use crate::{
+    find, text,
+    trust::Trust,
+    verdict::Status,
+    verify::{Report, file},
+};
+
+/// A gateway makes the file first and tells the journal right after; this many milliseconds later it has.
+const FRESH: u64 = 10_000;
+
+/// Whether a directory holds a journal.
+pub fn is_one(dir: &Path) -> bool {
+    Segment::list(dir).is_ok_and(|segments| !segments.is_empty())
+}
+
+/// Verifies the journal, then the recordings against it. Returns the journal's own status.
+pub fn verify(
+    dir: &Path,
+    stores: &[PathBuf],
+    anchor: Option<JournalHead>,
+    trust: &Trust,
+    any_key: bool,
+    report: &mut Report<impl Write>,
+) -> Result<Status> {
+    let begun = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
+    if let Some(file) = stores.iter().find(|store| !store.is_dir()) {
+        bail!(
+            "{} is no directory; the journal is compared with a whole store",
+            text::path(file)
+        );
+    }
+    let options = VerifyOptions {
+        anchor,
+        after: None,
+        sealing_key: trust.first().map(|key| *key.raw()),
+    };
+    let found = verify_journal(dir, &options).with_context(|| text::path(dir))?;
+    let status = faults(dir, &found, report)?;
+    if stores.is_empty() {
+        return Ok(status);
+    }
+    let opened = Opened::read(dir)?;
+    let closed: BTreeSet<_> = found
+        .recordings
+        .iter()
+        .map(|closed| closed.recording.as_str())
+        .collect();
+    let mut seen = BTreeSet::new();
+    for closed in &found.recordings {
+        let head = Head::new(closed.session.clone(), closed.offset, closed.head);
+        expect(
+            &closed.session,
+            &closed.recording,
+            Some(&head),
+            stores,
+            &mut seen,
+            trust,
+            any_key,
+            report,
+        )?;
+    }
+    for (session, recording) in &opened.recordings {
+        if !closed.contains(recording.as_str()) {
+            expect(
+                session, recording, None, stores, &mut seen, trust, any_key, report,
+            )?;
+        }
+    }
+    let known = opened.first.unwrap_or(0)..begun.saturating_sub(FRESH);
+    rest(stores, &seen, &known, trust, any_key, report)?;
+    Ok(status)
+}
+
+fn faults(dir: &Path, found: &JournalReport, report: &mut Report<impl Write>) -> Result<Status> {
+    let name = format!("journal {}", text::path(dir));
+    let mut status = Status::Intact;
+    for fault in &found.faults {
+        let kind = match fault {
+            // A crash, not a deed; the gateway repairs it when it starts.
+            JournalFault::Torn { .. } => Status::Unsealed,
+            _ => Status::Journal,
+        };
+        status = status.max(kind);
+        report.tell(&name, kind, &text::safe(&fault.to_string()))?;
+    }
+    if found.segments == 0 {
+        status = Status::Unreadable;
+        report.tell(
+            &name,
+            status,
+            "unreadable: no journal-YYYY-MM-DD.jsonl in it",
+        )?;
+    }
+    if status == Status::Intact {
+        let head = found
+            .head
+            .map_or_else(|| "none".to_owned(), |head| head.to_string());
+        let sealed = found
+            .sealed
+            .map_or_else(String::new, |seq| format!(", sealed up to line {seq}"));
+        // Always told: the head is what an auditor notes down for the next time.
+        report.note(&format!(
+            "{name}: intact, {} lines in {} segments{sealed}, head {head}",
+            found.lines, found.segments
+        ))?;
+    }
+    Ok(status)
+}
+
+/// A recording that the journal tells of.
+#[allow(clippy::too_many_arguments, reason = "private, and each is one fact")]
+fn expect(
+    session: &str,
+    recording: &str,
+    head: Option<&Head>,
+    stores: &[PathBuf],
+    seen: &mut BTreeSet<PathBuf>,
+    trust: &Trust,
+    any_key: bool,
+    report: &mut Report<impl Write>,
+) -> Result<()> {
+    let name = text::safe(recording).into_owned();
+    let inside = is_session_id(session)
+        && Path::new(recording)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
+    if !inside {
+        report.add(
+            &name,
+            Status::Journal,
+            "journal altered: this is no path in a store",
+        )?;
+        return Ok(());
+    }
+    match stores
+        .iter()
+        .map(|store| store.join(recording))
+        .find(|path| path.is_file())
+    {
+        Some(path) => {
+            file(&path, head, trust, any_key, report)?;
+            seen.insert(path);
+        }
+        None => {
+            let whole = if head.is_some() { "closed" } else { "opened" };
+            report.add(&name, Status::Missing, &format!("missing: the journal says that it was {whole} (session {session}), but it is not in the store"))?;
+        }
+    }
+    Ok(())
+}
+
+/// What is in the store, but not in the journal.
+fn rest(
+    stores: &[PathBuf],
+    seen: &BTreeSet<PathBuf>,
+    known: &Range<u64>,
+    trust: &Trust,
+    any_key: bool,
+    report: &mut Report<impl Write>,
+) -> Result<()> {
+    for (path, fault) in stores.iter().flat_map(|store| find::below(store)) {
+        if seen.contains(&path) {
+            continue;
+        }
+        let name = text::path(&path);
+        let time = path
+            .file_stem()
+            .and_then(|name| name.to_str())
+            .and_then(session_millis);
+        match fault {
+            Err(e) => report.add(&name, Status::Unreadable, &format!("unreadable: {e}"))?,
+            // Older than the journal that is here, whose segments were archived; or begun while we read it.
+            Ok(()) if time.is_some_and(|time| !known.contains(&time)) => {
+                file(&path, None, trust, any_key, report)?
+            }
+            Ok(()) => report.add(
+                &name,
+                Status::Unknown,
+                "unknown: the journal never heard of this recording",
+            )?,
+        }
+    }
+    Ok(())
+}
+
+/// Recordings that were opened, closed or not, and when the journal begins.
+struct Opened {
+    recordings: Vec<(String, String)>,
+    /// Milliseconds since 1970 UTC.
+    first: Option<u64>,
+}
+
+impl Opened {
+    fn read(dir: &Path) -> Result<Self> {
+        let mut opened = Self {
+            recordings: Vec::new(),
+            first: None,
+        };
+        for segment in Segment::list(dir)? {
+            let path = segment.path(dir);
+            let file = File::open(&path).with_context(|| text::path(&path))?;
+            opened
+                .segment(BufReader::with_capacity(1 << 18, file))
+                .with_context(|| text::path(&path))?;
+        }
+        Ok(opened)
+    }
+
+    fn segment(&mut self, mut input: impl BufRead) -> std::io::Result<()> {
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            if (&mut input)
+                .take(MAX_LINE as u64 + 1)
+                .read_until(b'\n', &mut line)?
+                == 0
+            {
+                return Ok(());
+            }
+            self.line(line.strip_suffix(b"\n").unwrap_or(&line));
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        const NAME: &[u8] = b"\"recording.opened\"";
+        let wanted = line.windows(NAME.len()).any(|part| part == NAME);
+        if !wanted && self.first.is_some() {
+            return;
+        }
+        let Some(envelope) = Envelope::parse(line) else {
+            return;
+        };
+        if self.first.is_none() {
+            self.first = u64::try_from(envelope.time.as_millisecond()).ok();
+        }
+        if let (Some(session), Ok(Event::RecordingOpened { recording, .. })) =
+            (envelope.session, serde_json::from_slice(line))
+        {
+            self.recordings.push((session, recording.to_string()));
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! In: recordings, directories of them, perhaps the journal; the sealing key that the auditor trusts.
+//! Out: a verdict for each recording that is not intact, a total, and the worst as exit status.
+//! Never: "intact" by a key that only the file itself names, unless asked for.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use ampgate_audit::JournalHead;
+use ampgate_recording::Head;
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::{
+    find, journal, source, text,
+    trust::{KeyArgs, Trust},
+    verdict::{self, Status},
+};
+
+/// Say whether recordings are as they were sealed; each kind of damage has its own exit status
+#[derive(Args)]
+#[command(after_help = format!("Examples:\n  ampgate-replay verify --key sealing.pub 01KAS2….cast\n  ampgate-replay verify recordings                            (finds keys/sealing.pub beside the store)\n  ampgate-replay verify --journal state/journal --store recordings\n  ampgate-replay verify --journal state/journal --anchor 812:9f3c… --store recordings\n\n{}", verdict::help()))]
+pub struct Verify {
+    /// Recordings, and directories of them (everything below that ends in .cast); also a journal's directory
+    #[arg(required_unless_present_any = ["journal", "store"])]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    keys: KeyArgs,
+    /// Accept the key that each file names itself: shows damage, but not who sealed
+    #[arg(long)]
+    any_key: bool,
+    /// The journal's directory: verified as well, and every recording that it tells of must be in the store
+    #[arg(long, value_name = "DIR")]
+    journal: Option<PathBuf>,
+    /// The directory of recordings, as a directory among PATHS
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// A head of the journal that was noted elsewhere: only this shows that its end was not cut off
+    #[arg(long, value_name = "SEQ:HASH", value_parser = anchor)]
+    anchor: Option<JournalHead>,
+    /// Print intact recordings, too
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// Collects verdicts and prints those worth it.
+pub struct Report<W: Write> {
+    out: W,
+    counts: BTreeMap<Status, u64>,
+    /// Print every verdict.
+    all: bool,
+}
+
+impl<W: Write> Report<W> {
+    /// Takes a verdict on something.
+    pub fn add(&mut self, name: &str, status: Status, sentence: &str) -> io::Result<()> {
+        *self.counts.entry(status).or_default() += 1;
+        self.tell(name, status, sentence)
+    }
+
+    /// Prints a line as it is.
+    pub fn note(&mut self, line: &str) -> io::Result<()> {
+        writeln!(self.out, "{line}")
+    }
+
+    /// Prints something that is no recording and does not count as one.
+    pub fn tell(&mut self, name: &str, status: Status, sentence: &str) -> io::Result<()> {
+        if self.all || status != Status::Intact {
+            writeln!(self.out, "{name}: {sentence}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Verify {
+    pub fn run(&self) -> Result<ExitCode> {
+        let (journals, mut paths): (Vec<_>, Vec<_>) = self
+            .paths
+            .iter()
+            .cloned()
+            .partition(|path| self.journal.is_none() && journal::is_one(path));
+        paths.extend(self.store.clone());
+        let journal = self.journal.clone().or(journals.first().cloned());
+        let single =
+            journal.is_none() && paths.len() == 1 && paths.iter().all(|path| !path.is_dir());
+        let mut report = Report {
+            out: BufWriter::new(io::stdout().lock()),
+            counts: BTreeMap::new(),
+            all: single || self.verbose,
+        };
+        let near = paths
+            .first()
+            .or(journal.as_ref())
+            .context("nothing to verify: name a recording or a directory")?;
+        let trust = self.keys.load(near)?;
+        let mut worst = Status::Intact;
+        if let Some(journal) = &journal {
+            worst = journal::verify(
+                journal,
+                &paths,
+                self.anchor,
+                &trust,
+                self.any_key,
+                &mut report,
+            )?;
+        } else {
+            for path in &paths {
+                self.path(path, &trust, &mut report)?;
+            }
+        }
+        let worst = worst.max(
+            report
+                .counts
+                .keys()
+                .max()
+                .copied()
+                .unwrap_or(Status::Intact),
+        );
+        if !single {
+            let total = total(&report.counts);
+            writeln!(report.out, "{total}")?;
+        }
+        report.out.flush()?;
+        drop(report);
+        self.say_key(&trust);
+        Ok(ExitCode::from(worst.code()))
+    }
+
+    fn path(&self, path: &Path, trust: &Trust, report: &mut Report<impl Write>) -> Result<()> {
+        if !path.is_dir() {
+            return file(path, None, trust, self.any_key, report);
+        }
+        let mut any = false;
+        for (path, fault) in find::below(path) {
+            any = true;
+            match fault {
+                Ok(()) => file(&path, None, trust, self.any_key, report)?,
+                Err(e) => report.add(
+                    &text::path(&path),
+                    Status::Unreadable,
+                    &format!("unreadable: {e}"),
+                )?,
+            }
+        }
+        if !any {
+            report.add(
+                &text::path(path),
+                Status::NoRecording,
+                "not a recording: nothing below it ends in .cast",
+            )?;
+        }
+        Ok(())
+    }
+
+    /// By which key, and where that came from: a key that lies beside the recordings is only as good as that place.
+    fn say_key(&self, trust: &Trust) {
+        if !trust.is_empty() {
+            source::complain(&format!("trusted sealing key: {}", trust.told.join(", ")));
+        } else if self.any_key {
+            source::complain(
+                "no sealing key was given: each signature was checked only against the key that the file names itself",
+            );
+        }
+    }
+}
+
+/// Verifies one recording, by itself or against the head in the journal.
+pub fn file(
+    path: &Path,
+    head: Option<&Head>,
+    trust: &Trust,
+    any_key: bool,
+    report: &mut Report<impl Write>,
+) -> Result<()> {
+    let (status, sentence) = match trust.verify(path, head) {
+        Ok(verdict) => verdict::judge(&verdict, any_key),
+        Err(e) => (
+            Status::Unreadable,
+            format!("unreadable: {}", text::safe(&e.to_string())),
+        ),
+    };
+    report.add(&text::path(path), status, &sentence)?;
+    Ok(())
+}
+
+fn total(counts: &BTreeMap<Status, u64>) -> String {
+    let all: u64 = counts.values().sum();
+    let parts: Vec<_> = counts
+        .iter()
+        .map(|(status, n)| format!("{n} {}", status.word()))
+        .collect();
+    if all == 0 {
+        return "no recordings".to_owned();
+    }
+    format!(
+        "{all} recording{}: {}",
+        if all == 1 { "" } else { "s" },
+        parts.join(", ")
+    )
+}
+
+fn anchor(text: &str) -> Result<JournalHead, String> {
+    text.parse()
+        .map_err(|()| "expected SEQ:HASH, as \"verify --journal\" prints it".to_owned())
+}
