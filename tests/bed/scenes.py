@@ -10,6 +10,12 @@ import asyncio, os, sys
 
 import asyncssh
 
+if os.environ.get("DEBUG"):
+    import logging
+
+    logging.basicConfig(level=logging.DEBUG)
+    asyncssh.set_debug_level(int(os.environ["DEBUG"]))
+
 E = os.environ
 
 

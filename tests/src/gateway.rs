@@ -108,12 +108,22 @@ pub fn gateway() -> &'static Gateway {
     SHARED.get_or_init(|| Gateway::start(|_| {}))
 }
 
-/// The program under test.
+/// A program under test, from where this test was built, or from $AMPGATE_BIN. It lies in the bed, because the
+/// directory of the project may be one that only its owner may enter, and the gateway runs as somebody else.
 pub fn program(name: &str) -> PathBuf {
-    let here = std::env::current_exe().unwrap();
-    let path = here.parent().unwrap().parent().unwrap().join(name);
-    assert!(path.exists(), "{} is not built: run `make build`", path.display());
-    path
+    static PLACE: OnceLock<PathBuf> = OnceLock::new();
+    let place = PLACE.get_or_init(|| {
+        let here = std::env::current_exe().unwrap();
+        let built = std::env::var_os("AMPGATE_BIN").map_or_else(|| here.parent().unwrap().parent().unwrap().to_owned(), PathBuf::from);
+        let place = bed().directory("bin");
+        for name in ["ampgate", "ampgate-replay"] {
+            let (from, to) = (built.join(name), place.join(name));
+            assert!(from.exists(), "{} is not built: run `make build`", from.display());
+            fs::copy(&from, &to).unwrap();
+        }
+        place
+    });
+    place.join(name)
 }
 
 impl Gateway {

@@ -19,7 +19,9 @@ pub(super) fn asyncssh(client: &Client, via: Via, scene: &str) -> Outcome {
     });
     python.env("AMPHORA", A.target()).env("ADDRESS", A.address).env("PORT", gateway().port.to_string());
     python.env("KEY", gateway().key("alice")).env("OCTAVIA", ampgate_tests::bed().octavia_key());
-    run(python, b"").good()
+    let seen = run(python, b"");
+    assert_eq!(seen.code, Some(0), "{via:?}: {seen:?}");
+    seen
 }
 
 /// 20 sessions on one connection, each with its own output and status.
