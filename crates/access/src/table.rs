@@ -63,7 +63,8 @@ impl<'t> Faults<'t> {
 /// One table of a TOML document. Fields are taken by name; [`Table::end`] faults the ones nobody took.
 #[derive(Debug)]
 pub struct Table<'d, 't> {
-    entries: &'d DeTable<'t>,
+    /// None for a table that is not in the document: each of its fields is missing.
+    entries: Option<&'d DeTable<'t>>,
     span: Range<usize>,
     faults: &'d Faults<'t>,
     asked: RefCell<BTreeSet<&'static str>>,
@@ -91,10 +92,10 @@ pub fn parse<'t>(text: &'t str, faults: &Faults<'t>) -> Spanned<DeTable<'t>> {
 impl<'d, 't> Table<'d, 't> {
     /// The root table of a parsed document.
     pub fn root(document: &'d Spanned<DeTable<'t>>, faults: &'d Faults<'t>) -> Self {
-        Self::new(document.get_ref(), document.span(), faults)
+        Self::new(Some(document.get_ref()), document.span(), faults)
     }
 
-    fn new(entries: &'d DeTable<'t>, span: Range<usize>, faults: &'d Faults<'t>) -> Self {
+    fn new(entries: Option<&'d DeTable<'t>>, span: Range<usize>, faults: &'d Faults<'t>) -> Self {
         Self {
             entries,
             span,
@@ -110,7 +111,7 @@ impl<'d, 't> Table<'d, 't> {
 
     fn take(&self, key: &'static str) -> Option<&'d Spanned<DeValue<'t>>> {
         self.asked.borrow_mut().insert(key);
-        self.entries.get(key)
+        self.entries?.get(key)
     }
 
     fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'t>>, wanted: &str) {
@@ -248,6 +249,27 @@ impl<'d, 't> Table<'d, 't> {
         })
     }
 
+    /// The table written as `[key]`; one that is not there is empty, so that defaults are applied in one place.
+    pub fn section(&self, key: &'static str) -> Table<'d, 't> {
+        let value = self.take(key);
+        let entries = value.and_then(|value| value.get_ref().as_table());
+        if let (Some(value), None) = (value, entries) {
+            self.wrong_type(key, value, &format!("a table, headed [{key}]"));
+        }
+        let span = value.map_or_else(|| self.span(), Spanned::span);
+        Table::new(entries, span, self.faults)
+    }
+
+    /// Whether the key is there, whatever its value.
+    pub fn has(&self, key: &'static str) -> bool {
+        self.take(key).is_some()
+    }
+
+    /// Notes a fault of a value that was read.
+    pub fn fault(&self, span: Range<usize>, message: impl Into<String>) {
+        self.faults.add(span, message, None);
+    }
+
     /// The tables written as `[[key]]`.
     pub fn tables(&self, key: &'static str) -> Vec<Table<'d, 't>> {
         let Some(value) = self.take(key) else {
@@ -264,7 +286,9 @@ impl<'d, 't> Table<'d, 't> {
         let mut tables = Vec::new();
         for item in items.iter() {
             match item.get_ref().as_table() {
-                Some(entries) => tables.push(Table::new(entries, item.span(), self.faults)),
+                Some(entries) => {
+                    tables.push(Table::new(Some(entries), item.span(), self.faults));
+                }
                 None => self.wrong_type(
                     key,
                     item,
@@ -278,18 +302,60 @@ impl<'d, 't> Table<'d, 't> {
     /// All fields are read: every key that nobody asked for is a fault.
     pub fn end(self) {
         let asked = self.asked.into_inner();
-        for key in self.entries.keys() {
+        for key in self.entries.into_iter().flat_map(DeTable::keys) {
             let name: &str = key.get_ref();
             if asked.contains(name) {
                 continue;
             }
             let known: Vec<&str> = asked.iter().copied().collect();
             let message = format!("unknown key `{}`", name.escape_debug());
-            self.faults.add(
-                key.span(),
-                message,
-                Some(format!("known here: {}", known.join(", "))),
-            );
+            let help = match nearest(name, &known) {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("known here: {}", known.join(", ")),
+            };
+            self.faults.add(key.span(), message, Some(help));
         }
+    }
+}
+
+/// The known key that differs in at most two letters, if there is one.
+fn nearest<'k>(typed: &str, known: &[&'k str]) -> Option<&'k str> {
+    known
+        .iter()
+        .map(|key| (distance(typed, key), *key))
+        .filter(|(distance, _)| *distance <= 2)
+        .min()
+        .map(|(_, key)| key)
+}
+
+/// Letters to insert, drop or replace (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let (mut corner, mut left) = (i, i + 1);
+        for (cell, to) in row.iter_mut().skip(1).zip(&b) {
+            let above = *cell;
+            left = (corner + usize::from(from != *to)).min(above + 1).min(left + 1);
+            corner = above;
+            *cell = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typo_is_answered_with_the_key_meant() {
+        assert_eq!(nearest("lisen", &["listen", "users"]), Some("listen"));
+        assert_eq!(nearest("colour", &["listen", "users"]), None);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

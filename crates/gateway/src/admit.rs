@@ -13,8 +13,9 @@ use crate::rules::Rules;
 use crate::sentence::Trouble;
 use crate::session::Visit;
 
-fn now() -> Circumstances {
-    Circumstances { now: Timestamp::now(), reason: None }
+/// Now, with the reason that the operator gave, if one was asked for it.
+fn now(reason: Option<&str>) -> Circumstances {
+    Circumstances { now: Timestamp::now(), reason: reason.map(str::to_owned) }
 }
 
 /// Why a name led nowhere. The operator learns `told`; only the journal learns whether there was something to forbid.
@@ -29,7 +30,7 @@ impl Unresolved {
         match &self.forbidden {
             None => self.told.code().to_owned(),
             Some(amphora) => {
-                let refusal = rules.policy.refusal_of_target(principal, amphora, &now());
+                let refusal = rules.policy.refusal_of_target(principal, amphora, &now(None));
                 let by: Vec<String> = refusal.rules().iter().map(ToString::to_string).chain(refusal.errors().iter().cloned()).collect();
                 format!("{} amphora-{} {}", refusal.why().as_str(), amphora.id, by.join(", "))
             }
@@ -53,7 +54,7 @@ pub async fn resolve(rules: &Rules, principal: &Principal, name: Option<&TargetN
         Some(name) => rules.inventory.resolve(name).await.unwrap_or(Resolution::None),
         None => Resolution::None,
     };
-    let circumstances = now();
+    let circumstances = now(None);
     let candidates = match found {
         Resolution::None => Vec::new(),
         Resolution::One(amphora) => vec![amphora],
@@ -79,10 +80,10 @@ pub async fn resolve(rules: &Rules, principal: &Principal, name: Option<&TargetN
 ///
 /// # Errors
 /// The refusal, in the operator's words; the rules behind it are in the journal.
-pub fn admit(visit: &Visit, asked: &Asked, session: SessionId) -> Result<(Grant, Arc<Amphora>), Trouble> {
+pub async fn admit(visit: &Visit, asked: &Asked, session: SessionId) -> Result<(Grant, Arc<Amphora>), Trouble> {
     let gateway = &visit.gateway;
     let rules = gateway.rules();
-    let circumstances = now();
+    let circumstances = now(asked.reason.as_deref());
     gateway.takes_sessions()?;
     let about = about(visit, asked);
     let refuse = |trouble: Trouble, by: Vec<String>, landing: &str| {
@@ -92,34 +93,36 @@ pub fn admit(visit: &Visit, asked: &Asked, session: SessionId) -> Result<(Grant,
             about: Box::new(about),
             refusal: trouble.to_string().into(),
             rules: by.into_iter().map(Into::into).collect(),
-            reason: None,
+            reason: asked.reason.as_deref().map(Into::into),
         });
         Err(trouble)
     };
-    let Some(amphora) = visit.amphora.clone() else {
+    // The connection may be older than the files: groups, keys, tags and the inventory count as they are now.
+    let principal = match rules.users.recheck(&visit.principal, circumstances.now) {
+        Ok(principal) => principal,
+        Err(gone) => return refuse(Trouble::Revoked(gone.to_string()), vec![], ""),
+    };
+    let Some(amphora) = current(&rules, visit).await else {
         rules.policy.decide_decoy(&visit.principal, &circumstances);
         let told = visit.refused.as_ref().map_or_else(|| Trouble::Denied(NO_SUCH_AMPHORA.to_owned()), |refused| refused.told.clone());
         let reason = visit.refused.as_ref().map(|refused| refused.reason(&rules, &visit.principal));
         return refuse(told, reason.into_iter().collect(), "");
     };
-    if let Err(gone) = rules.users.recheck(&visit.principal, circumstances.now) {
-        return refuse(Trouble::Revoked(gone.to_string()), vec![], "");
-    }
     let landing = match visit.landing() {
         Ok(Requested::Landing(landing)) => Some(landing),
-        Ok(Requested::Default) => rules.policy.default_landing(&visit.principal, &amphora, &circumstances),
+        Ok(Requested::Default) => rules.policy.default_landing(&principal, &amphora, &circumstances),
         Err(trouble) => return refuse(trouble, vec![], ""),
     };
     let Some(landing) = landing else {
         return refuse(Trouble::Denied(NO_SUCH_AMPHORA.to_owned()), vec![], "");
     };
-    match rules.policy.decide(session, &visit.principal, &amphora, landing, asked.ask.action(), &circumstances) {
+    match rules.policy.decide(session, &principal, &amphora, landing, asked.ask.action(), &circumstances) {
         Ok(grant) => {
             let mut about = about.clone();
             about.landing = landing.to_string().into();
             let until = grant.ends().map(|end| end.to_string().into());
             let by = grant.rules().iter().map(|rule| rule.to_string().into()).collect();
-            gateway.journal(Some(session), Event::GrantGiven { about: Box::new(about), rules: by, until, reason: None });
+            gateway.journal(Some(session), Event::GrantGiven { about: Box::new(about), rules: by, until, reason: asked.reason.as_deref().map(Into::into) });
             Ok((grant, amphora))
         }
         Err(refusal) => {
@@ -127,6 +130,18 @@ pub fn admit(visit: &Visit, asked: &Asked, session: SessionId) -> Result<(Grant,
             refuse(Trouble::Denied(refusal.operator_text().to_owned()), by, &landing.to_string())
         }
     }
+}
+
+/// The visit's amphora as the inventory has it now; the last known one while the inventory cannot be asked.
+async fn current(rules: &Rules, visit: &Visit) -> Option<Arc<Amphora>> {
+    let known = visit.amphora.as_ref()?;
+    rules.inventory.by_id(&known.id).await.unwrap_or_else(|_| Some(Arc::clone(known)))
+}
+
+/// Writes down that something was refused which no rule could ever allow.
+pub fn not_offered(visit: &Visit, session: SessionId, told: &Trouble) {
+    let about = About { user: visit.principal.name().as_str().into(), source: visit.connection.source.ip().to_string().into(), target: visit.target.as_str().into(), connection: visit.connection.id.as_str().into(), ..About::default() };
+    visit.gateway.journal(Some(session), Event::GrantRefused { about: Box::new(about), refusal: told.to_string().into(), rules: vec![], reason: None });
 }
 
 /// The facts that every event of a session repeats.

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use ampgate_access::Ask;
 use russh::server::{Handle, Msg};
-use russh::{ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty};
+use russh::{Channel, ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty};
 
 use crate::config::Config;
 
 /// Variables and bytes of environment that one channel may send; OpenSSH clients send a handful.
 const MAX_VARIABLES: usize = 64;
 const MAX_ENVIRONMENT: usize = 32 << 10;
+/// `ssh -o SetEnv=AMPGATE_REASON="INC-1234 slow" …`: kept by the gateway, and not passed on.
+const REASON: &str = "AMPGATE_REASON";
+const MAX_REASON: usize = 512;
 /// Longest command: Linux takes 128 KiB as one argument, and the landing quotes it.
 pub const MAX_COMMAND: usize = 120 << 10;
 /// Time between opening the channel and saying what it is for.
@@ -26,6 +29,14 @@ pub struct Downstream {
     pub read: ChannelReadHalf,
     pub write: ChannelWriteHalf<Msg>,
     pub handle: Handle,
+}
+
+impl Downstream {
+    pub fn new(channel: Channel<Msg>, handle: Handle) -> Self {
+        let id = channel.id();
+        let (read, write) = channel.split();
+        Self { id, read, write, handle }
+    }
 }
 
 /// A terminal as asked for (RFC 4254 section 6.2).
@@ -57,6 +68,8 @@ pub struct Asked {
     pub ask: Ask,
     pub terminal: Option<Terminal>,
     pub environment: Vec<(String, String)>,
+    /// Why the operator wants in, for policies that ask for it.
+    pub reason: Option<String>,
 }
 
 /// Why a channel ended before it asked for anything that is given.
@@ -77,8 +90,17 @@ async fn read_requests(down: &mut Downstream, config: &Config) -> Result<Asked, 
     let mut terminal = None;
     let mut environment: Vec<(String, String)> = Vec::new();
     let mut bytes = 0;
+    let mut reason = None;
     while let Some(message) = down.read.wait().await {
         let ask = match message {
+            ChannelMsg::SetEnv { variable_name, variable_value, .. } if variable_name == REASON => {
+                let good = variable_value.len() <= MAX_REASON && !variable_value.chars().any(char::is_control);
+                if good {
+                    reason = Some(variable_value);
+                }
+                answer(down, good).await;
+                continue;
+            }
             ChannelMsg::SetEnv { variable_name, variable_value, .. } => {
                 bytes += variable_name.len() + variable_value.len();
                 let passes = config.passes_environment(&variable_name) && environment.len() < MAX_VARIABLES && bytes <= MAX_ENVIRONMENT;
@@ -120,7 +142,7 @@ async fn read_requests(down: &mut Downstream, config: &Config) -> Result<Asked, 
             // Data, EOF and signals before there is a program: nothing could take them.
             _ => continue,
         };
-        return Ok(Asked { ask, terminal, environment });
+        return Ok(Asked { ask, terminal, environment, reason });
     }
     Err(NoAsk::Gone)
 }

@@ -1,17 +1,18 @@
 //! In: `ampgate.toml`. Out: `Config`, every setting with its default, or every fault of the file at once.
 //! Never: reads another file, opens a socket, or takes a key it does not know.
 
-mod section;
+mod units;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ampgate_access::table::{self, Faults, Table};
 use ampgate_access::{Fault, LoginUser};
 
-use section::Source;
-pub use section::{show_duration, show_size};
+use units::{duration, list, number, path, size};
+pub use units::{show_duration, show_size};
 
 /// The whole configuration, meant form. Paths are absolute or relative to where the program runs.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -138,93 +139,94 @@ impl Config {
     pub fn parse(file: &Path, text: &str) -> Result<Self, Vec<Fault>> {
         let base = file.parent().unwrap_or(Path::new(""));
         let shown = file.display().to_string();
-        let source = Source::new(&shown, text);
-        let mut top = source.parse();
+        let faults = Faults::new(&shown, text);
+        let document = table::parse(text, &faults);
+        let top = Table::root(&document, &faults);
 
-        let listen = top.list("listen", |t| t.parse::<SocketAddr>().map_err(|_| format!("\"{t}\" is no address and port, as in \"0.0.0.0:2222\" or \"[::]:2222\"")));
+        let listen = list(&top, "listen", |t| t.parse::<SocketAddr>().map_err(|_| format!("\"{t}\" is no address and port, as in \"0.0.0.0:2222\" or \"[::]:2222\"")));
         let mut config = Self {
             listen: listen.unwrap_or_else(|| vec![SocketAddr::from(([0, 0, 0, 0], 2222))]),
-            name: top.parsed("name", host_name).unwrap_or_else(|| "gateway".to_owned()),
-            policy: top.path("policy", "policy.cedar", base),
-            users: top.path("users", "users.toml", base),
-            inventory: top.path("inventory", "inventory.toml", base),
-            state: top.path("state", "state", base),
+            name: top.parsed_if_there("name", host_name).unwrap_or_else(|| "gateway".to_owned()),
+            policy: path(&top, "policy", "policy.cedar", base),
+            users: path(&top, "users", "users.toml", base),
+            inventory: path(&top, "inventory", "inventory.toml", base),
+            state: path(&top, "state", "state", base),
             host_keys: {
-                let mut s = top.section("host_keys");
-                let value = HostKeys { outer: s.path("outer", "keys/host_ed25519", base), inner: s.path("inner", "keys/inner_ed25519", base) };
+                let s = top.section("host_keys");
+                let value = HostKeys { outer: path(&s, "outer", "keys/host_ed25519", base), inner: path(&s, "inner", "keys/inner_ed25519", base) };
                 s.end();
                 value
             },
             process: {
-                let mut s = top.section("process");
-                let value = Process { user: s.parsed("user", unix_user), signer_user: s.parsed("signer_user", unix_user) };
+                let s = top.section("process");
+                let value = Process { user: s.parsed_if_there("user", unix_user), signer_user: s.parsed_if_there("signer_user", unix_user) };
                 s.end();
                 value
             },
             signer: {
-                let mut s = top.section("signer");
+                let s = top.section("signer");
                 let value = Signer {
-                    socket: s.path("socket", "run/signer/signer.sock", base),
-                    start: s.boolean("start", true),
-                    keys: s.list("keys", |t| Ok(base.join(t))).unwrap_or_default(),
-                    sealing_key: s.path("sealing_key", "keys/sealing", base),
-                    agent: s.optional_path("agent", base),
+                    socket: path(&s, "socket", "run/signer/signer.sock", base),
+                    start: s.boolean("start").unwrap_or(true),
+                    keys: list(&s, "keys", |t| Ok(base.join(t))).unwrap_or_default(),
+                    sealing_key: path(&s, "sealing_key", "keys/sealing", base),
+                    agent: s.string("agent").map(|at| base.join(at.value)),
                 };
                 s.end();
                 value
             },
             recording: {
-                let mut s = top.section("recording");
+                let s = top.section("recording");
                 let value = Recording {
-                    directory: s.path("directory", "recordings", base),
-                    reserve: s.size("reserve", 512 << 20),
-                    max_size: s.size("max_size", 64 << 30),
-                    input: s.parsed("input", Input::parse).unwrap_or(Input::Never),
-                    deadline: s.duration("deadline", Duration::from_secs(20), Duration::from_secs(1)..=Duration::from_secs(600)),
+                    directory: path(&s, "directory", "recordings", base),
+                    reserve: size(&s, "reserve", 512 << 20),
+                    max_size: size(&s, "max_size", 64 << 30),
+                    input: s.parsed_if_there("input", Input::parse).unwrap_or(Input::Never),
+                    deadline: duration(&s, "deadline", Duration::from_secs(20), Duration::from_secs(1)..=Duration::from_secs(600)),
                 };
                 s.end();
                 value
             },
             control: {
-                let mut s = top.section("control");
-                let value = Control { socket: s.path("socket", "run/control.sock", base), admins: s.list("admins", unix_user).unwrap_or_default() };
+                let s = top.section("control");
+                let value = Control { socket: path(&s, "socket", "run/control.sock", base), admins: list(&s, "admins", unix_user).unwrap_or_default() };
                 s.end();
                 value
             },
             limits: {
-                let mut s = top.section("limits");
+                let s = top.section("limits");
                 let value = Limits {
-                    connections: number(s.number("connections", 4096, 1..=1_000_000)),
-                    unauthenticated: number(s.number("unauthenticated", 1024, 1..=1_000_000)),
-                    connections_per_source: number(s.number("connections_per_source", 1024, 1..=1_000_000)),
-                    unauthenticated_per_source: number(s.number("unauthenticated_per_source", 256, 1..=1_000_000)),
-                    channels_per_connection: number(s.number("channels_per_connection", 128, 1..=10_000)),
-                    login_grace: s.duration("login_grace", Duration::from_secs(30), Duration::from_millis(100)..=Duration::from_secs(600)),
-                    drain: s.duration("drain", Duration::from_secs(30), Duration::ZERO..=DAY),
+                    connections: number(&s, "connections", 4096, 1..=1_000_000),
+                    unauthenticated: number(&s, "unauthenticated", 1024, 1..=1_000_000),
+                    connections_per_source: number(&s, "connections_per_source", 1024, 1..=1_000_000),
+                    unauthenticated_per_source: number(&s, "unauthenticated_per_source", 256, 1..=1_000_000),
+                    channels_per_connection: number(&s, "channels_per_connection", 128, 1..=10_000),
+                    login_grace: duration(&s, "login_grace", Duration::from_secs(30), Duration::from_millis(100)..=Duration::from_secs(600)),
+                    drain: duration(&s, "drain", Duration::from_secs(30), Duration::ZERO..=DAY),
                 };
                 s.end();
                 value
             },
             upstream: {
-                let mut s = top.section("upstream");
+                let s = top.section("upstream");
                 let value = Upstream {
-                    connect_timeout: s.duration("connect_timeout", Duration::from_secs(10), Duration::from_millis(100)..=Duration::from_secs(300)),
-                    login_users: s.list("login_users", |t| LoginUser::parse(t).map_err(|e| e.to_string())).unwrap_or_else(default_login_users),
-                    environment: s.list("environment", variable_pattern).unwrap_or_else(|| vec!["LANG".to_owned(), "LC_*".to_owned()]),
-                    keepalive: s.duration("keepalive", Duration::from_secs(30), Duration::from_secs(1)..=DAY),
-                    max_keys: number(s.number("max_keys", 5, 1..=20)),
+                    connect_timeout: duration(&s, "connect_timeout", Duration::from_secs(10), Duration::from_millis(100)..=Duration::from_secs(300)),
+                    login_users: list(&s, "login_users", |t| LoginUser::parse(t).map_err(|e| e.to_string())).unwrap_or_else(default_login_users),
+                    environment: list(&s, "environment", variable_pattern).unwrap_or_else(|| vec!["LANG".to_owned(), "LC_*".to_owned()]),
+                    keepalive: duration(&s, "keepalive", Duration::from_secs(30), Duration::from_secs(1)..=DAY),
+                    max_keys: number(&s, "max_keys", 5, 1..=20),
                 };
                 s.end();
                 value
             },
             log: {
-                let mut s = top.section("log");
-                let json = s.parsed("format", |t| match t {
+                let s = top.section("log");
+                let json = s.parsed_if_there("format", |t| match t {
                     "json" => Ok(true),
                     "human" => Ok(false),
                     _ => Err(format!("\"{t}\" is neither \"human\" nor \"json\"")),
                 });
-                let level = s.parsed("level", |t| {
+                let level = s.parsed_if_there("level", |t| {
                     tracing_subscriber::EnvFilter::try_new(t).map(|_| t.to_owned()).map_err(|_| format!("\"{t}\" is no log filter; try \"info\""))
                 });
                 let value = Log { json: json.unwrap_or(false), level: level.unwrap_or_else(|| "info".to_owned()) };
@@ -235,10 +237,9 @@ impl Config {
         top.end();
         config.listen.dedup();
         if config.listen.is_empty() {
-            source.fault(0..0, "listen is empty: nobody could connect", Some("listen = [\"0.0.0.0:2222\"]".to_owned()));
+            faults.add(0..0, "`listen` is empty: nobody could connect", Some("listen = [\"0.0.0.0:2222\"]".to_owned()));
         }
-        let faults = source.take_faults();
-        if faults.is_empty() { Ok(config) } else { Err(faults) }
+        faults.finish(config)
     }
 
     /// The configuration as it is in force, in the same language: reading this text again gives the same value.
@@ -274,6 +275,39 @@ impl Config {
         let _ = writeln!(out, "\n[upstream]\nconnect_timeout = {:?}\nlogin_users = {}\nenvironment = {}\nkeepalive = {:?}\nmax_keys = {}", show_duration(u.connect_timeout), texts(&mut u.login_users.iter().map(ToString::to_string)), quoted(&u.environment), show_duration(u.keepalive), u.max_keys);
         let _ = writeln!(out, "\n[log]\nformat = {:?}\nlevel = {:?}", if self.log.json { "json" } else { "human" }, self.log.level);
         out
+    }
+
+    /// This configuration with what can change only at a start taken from the running one, and the names of what waits.
+    #[must_use]
+    pub fn after_reload(&self, running: &Self) -> (Self, Vec<&'static str>) {
+        let mut next = self.clone();
+        let mut waiting = Vec::new();
+        let mut keep = |name: &'static str, differs: bool| {
+            if differs {
+                waiting.push(name);
+            }
+        };
+        keep("listen", next.listen != running.listen);
+        keep("name", next.name != running.name);
+        keep("state", next.state != running.state);
+        keep("host_keys", next.host_keys != running.host_keys);
+        keep("process", next.process != running.process);
+        keep("recording.directory and recording.reserve", (&next.recording.directory, next.recording.reserve) != (&running.recording.directory, running.recording.reserve));
+        keep("signer.socket and signer.start", (&next.signer.socket, next.signer.start) != (&running.signer.socket, running.signer.start));
+        keep("control.socket", next.control.socket != running.control.socket);
+        keep("log", next.log != running.log);
+        next.listen.clone_from(&running.listen);
+        next.name.clone_from(&running.name);
+        next.state.clone_from(&running.state);
+        next.host_keys = running.host_keys.clone();
+        next.process = running.process.clone();
+        next.recording.directory.clone_from(&running.recording.directory);
+        next.recording.reserve = running.recording.reserve;
+        next.signer.socket.clone_from(&running.signer.socket);
+        next.signer.start = running.signer.start;
+        next.control.socket.clone_from(&running.control.socket);
+        next.log = running.log.clone();
+        (next, waiting)
     }
 
     /// Whether an environment variable may go on to the amphora.
@@ -313,10 +347,6 @@ impl Input {
             Self::Always => true,
         }
     }
-}
-
-fn number(value: u64) -> usize {
-    usize::try_from(value).unwrap_or(usize::MAX)
 }
 
 fn default_login_users() -> Vec<LoginUser> {
@@ -376,10 +406,20 @@ mod tests {
         let faults = Config::parse(Path::new("ampgate.toml"), text).unwrap_err();
         let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
         let all = shown.join("\n");
-        for wanted in ["ampgate.toml:1:", "ampgate.toml:2:", "ampgate.toml:4:", "ampgate.toml:5:", "ampgate.toml:7:", "ampgate.toml:8:", "did you mean \"listen\"?", "limits.connections must be a number", "without-pty"] {
+        for wanted in ["ampgate.toml:1:", "ampgate.toml:2:", "ampgate.toml:4:", "ampgate.toml:5:", "ampgate.toml:7:", "ampgate.toml:8:", "did you mean listen?", "`connections` must be a whole number", "without-pty"] {
             assert!(all.contains(wanted), "{wanted:?} is missing in:\n{all}");
         }
         assert_eq!(faults.len(), 6, "{all}");
+    }
+
+    #[test]
+    fn a_reload_takes_what_it_can_and_names_what_waits() {
+        let running = Config::parse(Path::new("ampgate.toml"), "").unwrap();
+        let text = "listen = [\"127.0.0.1:1\"]\n[limits]\nconnections = 7\n[upstream]\nconnect_timeout = \"3s\"\n[signer]\nkeys = [\"new\"]\n";
+        let (next, waiting) = Config::parse(Path::new("ampgate.toml"), text).unwrap().after_reload(&running);
+        assert_eq!(waiting, ["listen"]);
+        assert_eq!(next.listen, running.listen);
+        assert_eq!((next.limits.connections, next.upstream.connect_timeout, next.signer.keys.len()), (7, Duration::from_secs(3), 1));
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub struct Status {
     pub sealing_key: String,
 }
 
-/// Binds the socket, readable by its owner's group only; who may ask is checked for each connection all the same.
+/// Binds the socket. Anybody may connect; who may ask is decided by the user id that the system names.
 ///
 /// # Errors
 /// The socket cannot be made.
@@ -93,7 +93,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: UnixListener) {
     }
 }
 
-async fn attend(gateway: &Gateway, stream: UnixStream) -> std::io::Result<()> {
+async fn attend(gateway: &Arc<Gateway>, stream: UnixStream) -> std::io::Result<()> {
     let uid = stream.peer_cred()?.uid();
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
@@ -114,7 +114,7 @@ async fn attend(gateway: &Gateway, stream: UnixStream) -> std::io::Result<()> {
 
 fn may(gateway: &Gateway, uid: u32) -> bool {
     let own = rustix::process::geteuid().as_raw();
-    uid == 0 || uid == own || gateway.config.control.admins.iter().any(|admin| uid_of(admin) == Some(uid))
+    uid == 0 || uid == own || gateway.config().control.admins.iter().any(|admin| uid_of(admin) == Some(uid))
 }
 
 /// The number of a user given by name or number.
@@ -126,10 +126,10 @@ fn name_of(uid: u32) -> String {
     nix::unistd::User::from_uid(uid.into()).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
 }
 
-async fn answer(gateway: &Gateway, uid: u32, request: Request) -> Answer {
+async fn answer(gateway: &Arc<Gateway>, uid: u32, request: Request) -> Answer {
     match request {
         Request::Sessions { live, user, load_balancer, amphora, since, until, before, limit } => {
-            gateway.index_is_current();
+            up_to_date(gateway).await;
             let query = Query { live, user, load_balancer, amphora, since, until, before, limit };
             match gateway.index.sessions(&query) {
                 Ok(Page { rows, next }) => Answer::Sessions { rows, next },
@@ -137,7 +137,7 @@ async fn answer(gateway: &Gateway, uid: u32, request: Request) -> Answer {
             }
         }
         Request::Show { session } => {
-            gateway.index_is_current();
+            up_to_date(gateway).await;
             match gateway.index.session(&session) {
                 Ok(Some(row)) => Answer::Session { row: Box::new(row) },
                 Ok(None) => Answer::Error { text: no_such(&session) },
@@ -158,6 +158,12 @@ async fn answer(gateway: &Gateway, uid: u32, request: Request) -> Answer {
     }
 }
 
+/// Waits, on a thread that may, until the index has what the journal has.
+async fn up_to_date(gateway: &Arc<Gateway>) {
+    let gateway = Arc::clone(gateway);
+    let _ = tokio::task::spawn_blocking(move || gateway.index_is_current()).await;
+}
+
 fn no_such(session: &str) -> String {
     format!("there is no session {}", session.escape_debug())
 }
@@ -174,7 +180,7 @@ fn status(gateway: &Gateway) -> Status {
     }
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        gateway: gateway.config.name.clone(),
+        gateway: gateway.name.clone(),
         pid: std::process::id(),
         started: gateway.started,
         draining: gateway.is_draining(),

@@ -30,7 +30,8 @@ pub struct Ssh {
 
 /// What every connection shares.
 pub struct Gateway {
-    pub config: Config,
+    /// What the journal and `ampgate status` call this gateway.
+    pub name: String,
     pub config_path: PathBuf,
     pub ssh: Ssh,
     rules: RwLock<Arc<Rules>>,
@@ -45,6 +46,7 @@ pub struct Gateway {
     pub sessions: Registry,
     pub places: Places,
     pub started: Timestamp,
+    signer_answers: AtomicBool,
     draining: AtomicBool,
     journal_failed: AtomicBool,
     journal_sealed: AtomicU64,
@@ -65,7 +67,8 @@ impl Gateway {
     ///
     /// # Errors
     /// What cannot be opened, and what to try.
-    pub async fn open(config_path: &Path, config: Config, rules: Rules) -> anyhow::Result<Arc<Self>> {
+    pub async fn open(config_path: &Path, rules: Rules) -> anyhow::Result<Arc<Self>> {
+        let config = Arc::clone(&rules.config);
         let outer = host_key(&config.host_keys.outer)?;
         let inner = host_key(&config.host_keys.inner)?;
         let ssh = Ssh { outer: crate::ssh::outer(&config, outer), inner: crate::ssh::inner(inner) };
@@ -78,6 +81,7 @@ impl Gateway {
         let sealer = SealClient::connect(&config.signer.socket).await.context("the signer does not answer; is it running (`ampgate signer`)?")?;
         let sealing_key = PublicKey::from_raw(*sealer.sealing_public_key());
         Ok(Arc::new(Self {
+            name: config.name.clone(),
             config_path: config_path.to_owned(),
             ssh,
             rules: RwLock::new(Arc::new(rules)),
@@ -92,17 +96,22 @@ impl Gateway {
             sessions: Registry::default(),
             places: Places::default(),
             started: Timestamp::now(),
+            signer_answers: AtomicBool::new(true),
             draining: AtomicBool::new(false),
             journal_failed: AtomicBool::new(false),
             journal_sealed: AtomicU64::new(0),
             totals: Totals::default(),
-            config,
         }))
     }
 
     /// The rules in force now.
     pub fn rules(&self) -> Arc<Rules> {
         Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The configuration in force now.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.rules().config)
     }
 
     pub fn replace_rules(&self, rules: Rules) {
@@ -152,7 +161,7 @@ impl Gateway {
             tracing::error!(error, "the journal cannot be written: no new sessions, and the running ones end");
         }
         for live in self.sessions.all() {
-            live.end(Trouble::Recorder(format!("the journal: {error}")));
+            live.end(Trouble::Recorder { told: "the journal could not be written", detail: error.to_owned() });
         }
     }
 
@@ -160,7 +169,7 @@ impl Gateway {
     /// While nothing new may begin: shutting down, or without a journal.
     pub fn takes_sessions(&self) -> Result<(), Trouble> {
         if self.journal_failed.load(Ordering::Acquire) {
-            return Err(Trouble::Recorder("the journal cannot be written".to_owned()));
+            return Err(Trouble::Recorder { told: "the journal could not be written", detail: "it failed before".to_owned() });
         }
         if self.draining.load(Ordering::Acquire) {
             return Err(Trouble::Draining);
@@ -181,7 +190,22 @@ impl Gateway {
     /// # Errors
     /// The signer's words, or that it does not answer.
     pub async fn seal(&self, message: &[u8]) -> Result<Signature, String> {
-        self.sealer.seal(message).await.map_err(|e| e.to_string())
+        let signed = self.sealer.seal(message).await.map_err(|e| e.to_string());
+        let answered = self.signer_answers.swap(signed.is_ok(), Ordering::AcqRel);
+        match &signed {
+            Err(error) if answered => self.journal(None, Event::SignerStopped { reason: error.as_str().into() }),
+            Ok(_) if !answered => self.signer_started().await,
+            _ => {}
+        }
+        signed
+    }
+
+    /// Writes down that the signer answers, and with which keys.
+    pub async fn signer_started(&self) {
+        let config = self.config();
+        let keys = crate::upstream::key_ring(&config).await.unwrap_or_default();
+        let octavia_keys = keys.iter().map(|key| crate::outer::fingerprint(key).into()).collect();
+        self.journal(None, Event::SignerStarted { socket: config.signer.socket.display().to_string().into(), octavia_keys, sealing_key: self.sealing_key.fingerprint().into() });
     }
 
     /// The path below the store, as journal and index name a recording.
@@ -241,8 +265,7 @@ impl Connection {
     pub fn another_channel(&self, limits: &Limits) -> Option<OpenChannel> {
         let before = self.channels.fetch_add(1, Ordering::Relaxed);
         let place = OpenChannel(Arc::clone(&self.channels));
-        // Jumps and the sessions behind them count alike: twice the limit bounds both.
-        (before < limits.channels_per_connection.saturating_mul(2)).then_some(place)
+        (before < limits.channels_per_connection).then_some(place)
     }
 }
 

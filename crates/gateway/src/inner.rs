@@ -36,7 +36,7 @@ impl Handler for Inner {
 
     async fn channel_open_session(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle, session: &mut Session) -> Result<(), Self::Error> {
         let Some(visit) = &self.bound else { return Err(russh::Error::NotAuthenticated) };
-        let Some(place) = visit.connection.another_channel(&visit.gateway.config.limits) else {
+        let Some(place) = visit.connection.another_channel(&visit.gateway.config().limits) else {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         };

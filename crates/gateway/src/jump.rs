@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ampgate_access::{Principal, TargetName};
 use ampgate_audit::Event;
+use jiff::Timestamp;
 use russh::server::{ChannelOpenHandle, Msg};
 use russh::{Channel, ChannelOpenFailure};
 use tokio::sync::watch;
@@ -55,7 +56,7 @@ pub async fn through(door: Door, channel: Channel<Msg>, host: String, port: u32,
     });
     reply.accept().await;
     let config = Arc::clone(&door.gateway.ssh.inner);
-    let grace = door.gateway.config.limits.login_grace;
+    let grace = door.gateway.config().limits.login_grace;
     let (logged_in, seen) = watch::channel(false);
     let inner = Inner::new(visit, door.login, logged_in);
     if let Err(error) = wire::serve(channel.into_stream(), config, inner, Cut::default(), seen, grace).await {
@@ -72,7 +73,9 @@ async fn visit(door: &Door, host: &str, port: u32) -> Result<Visit, Unresolved> 
         let told = Trouble::NotOffered(format!("only port {SSH_PORT} of an amphora can be reached here, not port {port}"));
         return Err(told.into());
     }
+    // The connection may be older than the users file.
+    let principal = rules.users.recheck(&door.principal, Timestamp::now()).map_err(|gone| Trouble::Revoked(gone.to_string()))?;
     let name = TargetName::parse(host);
-    let amphora = admit::resolve(&rules, &door.principal, name.as_ref().ok()).await?;
+    let amphora = admit::resolve(&rules, &principal, name.as_ref().ok()).await?;
     Ok(Visit::jump(&door.gateway, &door.connection, &door.principal, amphora, host))
 }

@@ -1,12 +1,11 @@
 //! In: the live sessions. Out: their recordings durable within a second and signed every few, their grants re-decided.
 //! Never: lets a session outlive its right by more than the period below, or its recording's disk or signer for long.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ampgate_access::{Grant, SessionId};
+use ampgate_access::Grant;
 use jiff::Timestamp;
 
 use crate::gateway::Gateway;
@@ -40,38 +39,42 @@ pub fn sync(gateway: Arc<Gateway>, stop: Arc<AtomicBool>) -> std::io::Result<std
 
 /// Has the head of every recording on which something happened signed. Runs for ever.
 pub async fn prove(gateway: Arc<Gateway>) {
-    let mut failing: HashMap<SessionId, Instant> = HashMap::new();
+    let mut failing: Option<Instant> = None;
     loop {
         tokio::time::sleep(PROVE_EVERY).await;
-        let mut still = HashMap::new();
-        for live in gateway.sessions.all() {
-            let head = match live.recorder.unproven_head() {
-                None => continue,
-                Some(Ok(head)) => head,
-                Some(Err(trouble)) => {
-                    live.end(trouble);
-                    continue;
-                }
-            };
-            let proven = match gateway.seal(&head.message()).await {
-                Ok(signature) => live.recorder.prove(&head, &signature),
-                Err(error) => {
-                    live.recorder.still_unproven();
-                    let since = failing.get(&live.session).copied().unwrap_or_else(Instant::now);
-                    still.insert(live.session, since);
-                    tracing::warn!(session = %live.session, error, "the signer seals nothing");
-                    if since.elapsed() < gateway.config.recording.deadline {
-                        continue;
+        match prove_all(&gateway).await {
+            Ok(()) => failing = None,
+            Err(error) => {
+                let since = *failing.get_or_insert_with(Instant::now);
+                tracing::warn!(error, "the signer seals nothing");
+                if since.elapsed() >= gateway.config().recording.deadline {
+                    for live in gateway.sessions.all() {
+                        live.end(Trouble::Recorder { told: "the signer seals nothing", detail: error.clone() });
                     }
-                    Err(Trouble::Recorder(format!("the signer seals nothing: {error}")))
                 }
-            };
-            if let Err(trouble) = proven {
-                live.end(trouble);
             }
         }
-        failing = still;
     }
+}
+
+/// One round of [`prove`]. A signer that fails once is not asked for the rest of the round: each question may take its
+/// whole deadline.
+async fn prove_all(gateway: &Gateway) -> Result<(), String> {
+    for live in gateway.sessions.all() {
+        let head = match live.recorder.unproven_head() {
+            None => continue,
+            Some(Ok(head)) => head,
+            Some(Err(trouble)) => {
+                live.end(trouble);
+                continue;
+            }
+        };
+        let signature = gateway.seal(&head.message()).await.inspect_err(|_| live.recorder.still_unproven())?;
+        if let Err(trouble) = live.recorder.prove(&head, &signature) {
+            live.end(trouble);
+        }
+    }
+    Ok(())
 }
 
 /// Has the journal's head signed while it grows, so that not even the gateway's own user can rewrite it unseen.

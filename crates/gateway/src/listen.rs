@@ -80,7 +80,7 @@ pub async fn accept(gateway: Arc<Gateway>, workers: Arc<Workers>, listener: TcpL
                 continue;
             }
         };
-        let place = match gateway.places.take(source.ip(), &gateway.config.limits) {
+        let place = match gateway.places.take(source.ip(), &gateway.config().limits) {
             Ok(place) => place,
             Err(full) => {
                 refusals.note(&gateway, source, &full.to_string());
@@ -122,7 +122,7 @@ async fn serve(gateway: Arc<Gateway>, tcp: std::net::TcpStream, source: SocketAd
     let (logged_in, seen) = watch::channel(false);
     let outer = Outer::new(Arc::clone(&gateway), Arc::clone(&connection), place, logged_in);
     let config = Arc::clone(&gateway.ssh.outer);
-    let grace = gateway.config.limits.login_grace;
+    let grace = gateway.config().limits.login_grace;
     let outcome = wire::serve(tcp, config, outer, Cut::default(), seen, grace).await;
     let reason = outcome.err().map_or_else(|| "closed".to_owned(), |error| error.to_string());
     gateway.journal(None, Event::ConnectionClosed {

@@ -111,10 +111,10 @@ impl LiveSession {
         let head = sealed.head.as_ref().map(|h| h.hash_hex());
         gateway.count_closed(sealed.recorded, relayed, sealed.sealed);
         match &outcome.trouble {
-            Some(Trouble::Recorder(error)) => gateway.journal(Some(self.session), Event::RecordingFailed {
+            Some(Trouble::Recorder { detail, .. }) => gateway.journal(Some(self.session), Event::RecordingFailed {
                 recording: self.recorder.path().into(),
                 stage: "live".into(),
-                error: error.as_str().into(),
+                error: detail.as_str().into(),
                 bytes: sealed.recorded,
             }),
             Some(Trouble::Killed { by, why }) => gateway.journal(Some(self.session), Event::SessionKilled { by: by.as_str().into(), reason: why.as_str().into() }),

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::gateway::{Connection, Gateway};
 use crate::jump;
 use crate::limits::Place;
+use crate::sentence::Trouble;
 use crate::session::{self, Visit};
 
 /// The outer SSH server's side of one connection.
@@ -29,8 +30,17 @@ pub struct Outer {
 struct Proved {
     principal: Arc<Principal>,
     login: String,
-    /// The target in the user name, when there is no `-J`.
-    visit: Option<Arc<Visit>>,
+    /// Where sessions on this connection itself go.
+    direct: Direct,
+}
+
+/// What the SSH user name says, when there is no `-J`.
+enum Direct {
+    /// Nothing: the gateway itself.
+    Gateway,
+    Target(Arc<Visit>),
+    /// It was meant to be a target, and is none.
+    Mistyped(String),
 }
 
 impl Outer {
@@ -110,7 +120,7 @@ impl Handler for Outer {
             key: Some(shown.into()),
             algorithm: Some(key.algorithm.as_str().into()),
         });
-        self.proved = Some(Proved { principal, login: user.to_owned(), visit: None });
+        self.proved = Some(Proved { principal, login: user.to_owned(), direct: Direct::Gateway });
         Ok(Auth::Accept)
     }
 
@@ -119,31 +129,35 @@ impl Handler for Outer {
         let _ = self.logged_in.send(true);
         let Some(proved) = self.proved.as_mut() else { return Err(russh::Error::NotAuthenticated) };
         // `ssh [landing+]target@gateway`: the user name says where to. Whoever it is was said by the key.
-        if proved.login != proved.principal.name().as_str()
-            && let Ok(direct) = parse_direct(&proved.login)
-        {
-            proved.visit = Visit::direct(&self.gateway, &self.connection, &proved.principal, direct).await.map(Arc::new);
+        if proved.login == proved.principal.name().as_str() {
+            return Ok(());
         }
+        proved.direct = match parse_direct(&proved.login) {
+            Ok(direct) => Visit::direct(&self.gateway, &self.connection, &proved.principal, direct).await.map_or(Direct::Gateway, |visit| Direct::Target(Arc::new(visit))),
+            Err(error) if proved.login.contains(['+', ':']) => Direct::Mistyped(error.to_string()),
+            Err(_) => Direct::Gateway,
+        };
         Ok(())
     }
 
     async fn channel_open_session(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle, session: &mut Session) -> Result<(), Self::Error> {
         let Some(proved) = &self.proved else { return Err(russh::Error::NotAuthenticated) };
-        let Some(place) = self.connection.another_channel(&self.gateway.config.limits) else {
+        let Some(place) = self.connection.another_channel(&self.gateway.config().limits) else {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         };
         reply.accept().await;
-        match &proved.visit {
-            Some(visit) => session::begin(Arc::clone(visit), channel, session.handle(), place),
-            None => session::greet(Arc::clone(&self.gateway), Arc::clone(&proved.principal), channel, session.handle(), place),
+        match &proved.direct {
+            Direct::Target(visit) => session::begin(Arc::clone(visit), channel, session.handle(), place),
+            Direct::Gateway => session::greet(Arc::clone(&self.gateway), Arc::clone(&proved.principal), channel, session.handle(), place),
+            Direct::Mistyped(why) => session::refuse(Arc::clone(&self.gateway), Trouble::Landing(why.clone()), channel, session.handle(), place),
         }
         Ok(())
     }
 
     async fn channel_open_direct_tcpip(&mut self, channel: Channel<Msg>, host: &str, port: u32, _from: &str, _from_port: u32, reply: ChannelOpenHandle, _session: &mut Session) -> Result<(), Self::Error> {
         let Some(proved) = &self.proved else { return Err(russh::Error::NotAuthenticated) };
-        let Some(place) = self.connection.another_channel(&self.gateway.config.limits) else {
+        let Some(place) = self.connection.another_channel(&self.gateway.config().limits) else {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         };

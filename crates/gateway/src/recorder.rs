@@ -19,6 +19,9 @@ use crate::session::Visit;
 /// How far the disk may be behind before output waits for it.
 const BEHIND: Duration = Duration::from_secs(1);
 
+/// A signer that does not seal is asked again after this.
+const SEAL_AGAIN: Duration = Duration::from_millis(200);
+
 /// One session's recording, from an open header to the seal.
 pub struct Recorder {
     session: SessionId,
@@ -29,6 +32,8 @@ pub struct Recorder {
     max_size: u64,
     deadline: Duration,
     relayed: [AtomicU64; 2],
+    /// Output in the file, also after the recording was closed.
+    recorded: AtomicU64,
     /// Milliseconds after `began` of the oldest commit that may not be durable, plus one; 0 when there is none.
     unsynced_since: AtomicU64,
     began: Instant,
@@ -52,16 +57,16 @@ impl Recorder {
     pub async fn open(visit: &Visit, grant: &Grant, asked: &Asked) -> Result<Arc<Self>, Trouble> {
         let gateway = Arc::clone(&visit.gateway);
         let header = header(visit, grant, asked);
-        let config = &gateway.config.recording;
-        let (deadline, max_size) = (config.deadline, config.max_size);
-        let input_kept = config.input.keeps(asked.terminal.is_some());
+        let config = gateway.config();
+        let (deadline, max_size) = (config.recording.deadline, config.recording.max_size);
+        let input_kept = config.recording.input.keeps(asked.terminal.is_some());
         let store = Arc::clone(&gateway.store);
         let opening = tokio::task::spawn_blocking(move || LiveRecording::open(&store, &header));
         let live = match tokio::time::timeout(deadline, opening).await {
             Ok(Ok(Ok(live))) => live,
             Ok(Ok(Err(error))) => return Err(failed(&error)),
-            Ok(Err(error)) => return Err(Trouble::Recorder(error.to_string())),
-            Err(_late) => return Err(Trouble::Recorder("the disk did not answer in time".to_owned())),
+            Ok(Err(error)) => return Err(recorder("it could not be opened", &error)),
+            Err(late) => return Err(recorder("its disk did not answer in time", &late)),
         };
         let path = gateway.recording_name(live.path());
         Ok(Arc::new(Self {
@@ -73,6 +78,7 @@ impl Recorder {
             max_size,
             deadline,
             relayed: Default::default(),
+            recorded: AtomicU64::new(0),
             unsynced_since: AtomicU64::new(0),
             began: Instant::now(),
             synced: Notify::new(),
@@ -96,16 +102,24 @@ impl Recorder {
     /// Fills the recording's buffer and commits it. Only after `Ok` may anything of it go on.
     fn record(&self, fill: impl FnOnce(&mut LiveRecording)) -> Result<(), Trouble> {
         let mut guard = self.live();
-        let Some(live) = guard.as_mut() else { return Err(Trouble::Recorder("it is closed".to_owned())) };
+        let Some(live) = guard.as_mut() else { return Err(closed()) };
         fill(live);
         live.commit().map_err(|e| failed(&e))?;
         self.unproven.store(true, Ordering::Relaxed);
-        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1;
-        let _ = self.unsynced_since.compare_exchange(0, now, Ordering::AcqRel, Ordering::Relaxed);
-        if live.file_size() > self.max_size {
+        self.recorded.store(live.bytes_recorded(Stream::Stdout) + live.bytes_recorded(Stream::Stderr), Ordering::Relaxed);
+        let size = live.file_size();
+        drop(guard);
+        self.is_behind();
+        if size > self.max_size {
             return Err(Trouble::TooLarge(config::show_size(self.max_size)));
         }
         Ok(())
+    }
+
+    /// Notes that something was written that the disk may not have yet.
+    fn is_behind(&self) {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1;
+        let _ = self.unsynced_since.compare_exchange(0, now, Ordering::AcqRel, Ordering::Relaxed);
     }
 
     /// Output that is about to go to the operator, in order.
@@ -130,7 +144,7 @@ impl Recorder {
                 live.count_input(bytes.len() as u64);
                 Ok(())
             }
-            None => Err(Trouble::Recorder("it is closed".to_owned())),
+            None => Err(closed()),
         }
     }
 
@@ -154,7 +168,7 @@ impl Recorder {
     }
 
     pub fn recorded_bytes(&self) -> u64 {
-        self.live().as_ref().map_or(0, |live| live.bytes_recorded(Stream::Stdout) + live.bytes_recorded(Stream::Stderr))
+        self.recorded.load(Ordering::Relaxed)
     }
 
     fn behind(&self) -> Duration {
@@ -180,7 +194,7 @@ impl Recorder {
                 }
             }
         };
-        tokio::time::timeout(self.deadline, caught_up).await.map_err(|_late| Trouble::Recorder(format!("the disk is more than {} behind", config::show_duration(self.deadline))))
+        tokio::time::timeout(self.deadline, caught_up).await.map_err(|late| recorder("its disk is too far behind", &late))
     }
 
     /// Makes what is committed durable; called from the thread that may wait for disks.
@@ -208,9 +222,11 @@ impl Recorder {
 
     pub fn prove(&self, head: &Head, signature: &Signature) -> Result<(), Trouble> {
         match self.live().as_mut() {
-            Some(live) => live.prove(head, signature).map_err(|e| failed(&e)),
-            None => Ok(()),
+            Some(live) => live.prove(head, signature).map_err(|e| failed(&e))?,
+            None => return Ok(()),
         }
+        self.is_behind();
+        Ok(())
     }
 
     /// Ends the recording with its reason and has it sealed.
@@ -225,7 +241,7 @@ impl Recorder {
                 return Sealed { head: None, recorded, sealed: false };
             }
         };
-        let sealed = match gateway.seal(&head.message()).await {
+        let sealed = match self.signature(gateway, &head).await {
             Ok(signature) => seal(closed, signature).await,
             Err(error) => Err(error),
         };
@@ -233,6 +249,19 @@ impl Recorder {
             tracing::error!(session = %self.session, error, "the recording stays unsealed");
         }
         Sealed { head: Some(head), recorded, sealed: sealed.is_ok() }
+    }
+}
+
+impl Recorder {
+    /// The signer may just be starting again, with a new key ring: it is asked until the deadline.
+    async fn signature(&self, gateway: &Gateway, head: &Head) -> Result<Signature, String> {
+        let deadline = Instant::now() + self.deadline;
+        loop {
+            match gateway.seal(&head.message()).await {
+                Err(_) if Instant::now() < deadline => tokio::time::sleep(SEAL_AGAIN).await,
+                outcome => return outcome,
+            }
+        }
     }
 }
 
@@ -252,7 +281,20 @@ pub enum Recorded<'b> {
 }
 
 fn failed(error: &RecordingError) -> Trouble {
-    Trouble::Recorder(error.to_string())
+    let told = match error {
+        RecordingError::Full { .. } => "its disk is full",
+        RecordingError::BelowReserve { .. } => "its disk has no more room than is kept in reserve",
+        _ => "its file could not be written",
+    };
+    recorder(told, error)
+}
+
+fn recorder(told: &'static str, detail: &dyn std::fmt::Display) -> Trouble {
+    Trouble::Recorder { told, detail: detail.to_string() }
+}
+
+fn closed() -> Trouble {
+    recorder("it is closed", &"a write after the close")
 }
 
 fn header(visit: &Visit, grant: &Grant, asked: &Asked) -> Header {
@@ -279,7 +321,7 @@ fn header(visit: &Visit, grant: &Grant, asked: &Asked) -> Header {
         term: asked.terminal.as_ref().map(|t| t.name.clone()),
         pty: asked.terminal.is_some(),
         started: Timestamp::now(),
-        gateway: visit.gateway.config.name.clone(),
+        gateway: visit.gateway.name.clone(),
         host_key: None,
         sealing_key: visit.gateway.sealing_key,
     }

@@ -11,48 +11,31 @@ use crate::config::Config;
 
 /// What decides, as of one reading of the files.
 pub struct Rules {
+    pub config: Arc<Config>,
     pub policy: Policy,
     pub users: Users,
     pub inventory: Arc<dyn Inventory>,
-}
-
-/// The configuration file and everything it names, or every fault of all of them.
-pub struct Loaded {
-    pub config: Config,
-    pub rules: Rules,
 }
 
 /// Reads the configuration and the files it names.
 ///
 /// # Errors
 /// Every fault of every file that could be read, and a fault for each that could not.
-pub fn load(path: &Path) -> Result<Loaded, Vec<Fault>> {
+pub fn load(path: &Path) -> Result<Rules, Vec<Fault>> {
     let text = read(path)?;
-    let config = match Config::parse(path, &text) {
-        Ok(config) => config,
-        Err(mut faults) => {
-            // The other files are looked at all the same, where they lie by default.
-            if let Ok(config) = Config::parse(path, "") {
-                faults.extend(load_rules(&config).err().unwrap_or_default().into_iter().filter(|f| f.line > 0));
-            }
-            return Err(faults);
-        }
+    let (config, mut faults) = match Config::parse(path, &text) {
+        Ok(config) => (config, Vec::new()),
+        // The other files are looked at all the same, where they lie by default.
+        Err(faults) => match Config::parse(path, "") {
+            Ok(defaults) => (defaults, faults),
+            Err(_) => return Err(faults),
+        },
     };
-    let rules = load_rules(&config)?;
-    Ok(Loaded { config, rules })
-}
-
-/// Reads policy, users and inventory.
-///
-/// # Errors
-/// As [`load`].
-pub fn load_rules(config: &Config) -> Result<Rules, Vec<Fault>> {
-    let mut faults = Vec::new();
     let policy = gather(&mut faults, &config.policy, Policy::parse);
     let users = gather(&mut faults, &config.users, Users::parse);
     let inventory = gather(&mut faults, &config.inventory, Fixed::parse);
     match (policy, users, inventory) {
-        (Some(policy), Some(users), Some(inventory)) if faults.is_empty() => Ok(Rules { policy, users, inventory: Arc::new(inventory) }),
+        (Some(policy), Some(users), Some(inventory)) if faults.is_empty() => Ok(Rules { config: Arc::new(config), policy, users, inventory: Arc::new(inventory) }),
         _ => Err(faults),
     }
 }

@@ -23,8 +23,8 @@ pub enum Trouble {
     Revoked(String),
     #[error("this session was ended by {by}: {why}")]
     Killed { by: String, why: String },
-    #[error("the recording cannot be written, and nothing goes on unrecorded: {0}; tell whoever runs this gateway")]
-    Recorder(String),
+    #[error("the recording cannot be written, and nothing goes on unrecorded: {told}; tell whoever runs this gateway")]
+    Recorder { told: &'static str, detail: String },
     #[error("the recording has reached its limit of {0}; start a new session to go on")]
     TooLarge(String),
     #[error("{} does not answer on {address}: {why}", short(.amphora))]
@@ -47,7 +47,7 @@ impl Trouble {
     /// The exit status an operator's script sees. Below 255, which is ssh's own, and above what programs use.
     pub fn status(&self) -> u32 {
         match self {
-            Self::Recorder(_) | Self::TooLarge(_) => 254,
+            Self::Recorder { .. } | Self::TooLarge(_) => 254,
             Self::Denied(_) | Self::Landing(_) | Self::NotOffered(_) | Self::Draining | Self::Revoked(_) | Self::Killed { .. } => 253,
             Self::Unreachable { .. } | Self::Broken(_) => 252,
             Self::HostKeyChanged { .. } => 251,
@@ -65,7 +65,7 @@ impl Trouble {
             Self::Draining => "draining",
             Self::Revoked(_) => "revoked",
             Self::Killed { .. } => "killed",
-            Self::Recorder(_) => "recorder-failed",
+            Self::Recorder { .. } => "recorder-failed",
             Self::TooLarge(_) => "recording-too-large",
             Self::Unreachable { .. } => "unreachable",
             Self::HostKeyChanged { .. } => "host-key-changed",
@@ -79,7 +79,17 @@ impl Trouble {
 
     /// What is written to the operator's terminal.
     pub fn told(&self, session: &SessionId) -> String {
-        format!("ampgate: {self}. session {session}")
+        let said = self.to_string();
+        let stop = if said.ends_with(['?', '!', '.']) { "" } else { "." };
+        format!("ampgate: {said}{stop} session {session}")
+    }
+
+    /// What the journal and the developer learn beside the sentence.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Recorder { detail, .. } => detail.clone(),
+            other => other.to_string(),
+        }
     }
 }
 
@@ -101,7 +111,7 @@ mod tests {
         let address = "172.24.0.23:22".parse().unwrap();
         let all = [
             Trouble::Denied("no such target, or you may not reach it".into()),
-            Trouble::Recorder("no space left".into()),
+            Trouble::Recorder { told: "its disk is full", detail: "/var: ENOSPC".into() },
             Trouble::Unreachable { amphora, address, why: "no route".into() },
             Trouble::HostKeyChanged { amphora, address, pinned: "SHA256:a".into(), offered: "SHA256:b".into() },
             Trouble::NoKeyFits { amphora, tried: 2 },
@@ -109,7 +119,7 @@ mod tests {
         for trouble in all {
             let told = trouble.told(&session);
             assert!(told.starts_with("ampgate: ") && told.ends_with(&session.to_string()), "{told}");
-            assert!(!told.contains('\n'), "{told}");
+            assert!(!told.contains('\n') && !told.contains("/var"), "{told}");
             assert!((249..=254).contains(&trouble.status()));
         }
     }

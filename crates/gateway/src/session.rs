@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ampgate_access::{Amphora, DirectName, NameError, Principal, Requested, TargetName, landing_of_user};
+use ampgate_access::{Amphora, Ask, DirectName, NameError, Principal, Requested, TargetName, landing_of_user};
 use ampgate_audit::Event;
 use jiff::Timestamp;
 use russh::Channel;
@@ -102,14 +102,17 @@ impl Visit {
 /// Runs the session in a task of its own: its panic, if there ever is one, ends nobody else's.
 pub fn begin(visit: Arc<Visit>, channel: Channel<Msg>, handle: Handle, place: OpenChannel) {
     let session = visit.gateway.new_session_id();
-    let span = tracing::info_span!("session", %session, principal = %visit.principal.name(), target = %visit.target.escape_default());
+    let span = tracing::info_span!("session", %session, principal = %visit.principal.name(), target = %visit.target.escape_default(), amphora = tracing::field::Empty, load_balancer = tracing::field::Empty, landing = tracing::field::Empty);
     tokio::spawn(async move {
-        let (read, write) = { let id = channel.id(); let (r, w) = channel.split(); (r, (id, w)) };
-        let mut down = Downstream { id: write.0, read, write: write.1, handle };
-        let asked = match ask::read(&mut down, &visit.gateway.config).await {
+        let mut down = Downstream::new(channel, handle);
+        let asked = match ask::read(&mut down, &visit.gateway.config()).await {
             Ok(asked) => asked,
             Err(NoAsk::Gone) => return,
-            Err(NoAsk::NotOffered(what)) => return tell::trouble(&down, false, &Trouble::NotOffered(what), &session).await,
+            Err(NoAsk::NotOffered(what)) => {
+                let trouble = Trouble::NotOffered(what);
+                admit::not_offered(&visit, session, &trouble);
+                return tell::trouble(&down, false, &trouble, &session).await;
+            }
         };
         let pty = asked.terminal.is_some();
         if let Err(trouble) = Box::pin(run(&visit, &mut down, &asked, session)).await {
@@ -122,8 +125,16 @@ pub fn begin(visit: Arc<Visit>, channel: Channel<Msg>, handle: Handle, place: Op
 
 /// The product, in order.
 async fn run(visit: &Visit, down: &mut Downstream, asked: &Asked, session: ampgate_access::SessionId) -> Result<(), Trouble> {
-    let (grant, amphora) = admit::admit(visit, asked, session)?;
-    let recorder = Recorder::open(visit, &grant, asked).await?;
+    let (grant, amphora) = admit::admit(visit, asked, session).await?;
+    let recorder = Recorder::open(visit, &grant, asked).await.inspect_err(|trouble| {
+        let error = trouble.detail();
+        tracing::error!(error, "no recording, no session");
+        visit.gateway.journal(Some(session), Event::RecordingFailed { recording: String::new().into(), stage: "open".into(), error: error.into(), bytes: 0 });
+    })?;
+    let span = tracing::Span::current();
+    span.record("amphora", tracing::field::display(amphora.id));
+    span.record("load_balancer", tracing::field::display(amphora.load_balancer.id));
+    span.record("landing", grant.landing().as_str());
     let live = LiveSession::enter(visit, grant, asked, recorder);
     let outcome = attend(visit, down, asked, &amphora, &live).await;
     live.close(&visit.gateway, &outcome).await;
@@ -160,14 +171,32 @@ async fn attend(visit: &Visit, down: &mut Downstream, asked: &Asked, amphora: &A
 /// `ssh gateway` without a target: there is no shell here, and a person wants to know what to type instead.
 pub fn greet(gateway: Arc<Gateway>, principal: Arc<Principal>, channel: Channel<Msg>, handle: Handle, place: OpenChannel) {
     tokio::spawn(async move {
-        let id = channel.id();
-        let (read, write) = channel.split();
-        let mut down = Downstream { id, read, write, handle };
-        if let Ok(asked) = ask::read(&mut down, &gateway.config).await {
-            let text = admit::greeting(&gateway.rules(), &principal, &gateway.config.name, Timestamp::now()).await;
-            tell::text(&down, asked.terminal.is_some(), &text, 0).await;
+        let mut down = Downstream::new(channel, handle);
+        if let Ok(asked) = ask::read(&mut down, &gateway.config()).await {
+            let wants_to_know = match &asked.ask {
+                Ask::Shell => true,
+                Ask::Exec(command) => matches!(command.as_slice(), b"help" | b"targets"),
+                Ask::Sftp => false,
+            };
+            if wants_to_know {
+                let text = admit::greeting(&gateway.rules(), &principal, &gateway.name, Timestamp::now()).await;
+                tell::text(&down, asked.terminal.is_some(), &text, 0).await;
+            } else {
+                let why = Trouble::NotOffered(format!("nothing runs on the gateway itself but help and targets; for an amphora type ssh -J {} amphora-<uuid>", gateway.name));
+                tell::trouble(&down, asked.terminal.is_some(), &why, &gateway.new_session_id()).await;
+            }
         }
         drop(place);
     });
 }
 
+/// A channel that can lead nowhere: says why.
+pub fn refuse(gateway: Arc<Gateway>, why: Trouble, channel: Channel<Msg>, handle: Handle, place: OpenChannel) {
+    tokio::spawn(async move {
+        let mut down = Downstream::new(channel, handle);
+        if let Ok(asked) = ask::read(&mut down, &gateway.config()).await {
+            tell::trouble(&down, asked.terminal.is_some(), &why, &gateway.new_session_id()).await;
+        }
+        drop(place);
+    });
+}

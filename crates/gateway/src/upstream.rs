@@ -3,7 +3,6 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,7 @@ use russh::keys::ssh_key::{Algorithm, HashAlg, PublicKey};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 
+use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::outer::fingerprint;
 use crate::recorder::Recorder;
@@ -26,7 +26,7 @@ use crate::sentence::Trouble;
 const SIGNER_PATIENCE: Duration = Duration::from_secs(5);
 /// A connection that was dialled early and never used ends after this; sshd's own login grace is 120 s.
 const UNUSED: Duration = Duration::from_secs(30);
-/// An amphora whose sshd rebinds at boot refuses for a moment (FIELD.md): asked again after these pauses.
+/// An amphora whose sshd rebinds at boot refuses for a moment (DHCP on the management network): asked again after these pauses.
 const AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
 
 /// The amphora's side of the key exchange: the only thing that is trusted is the pin.
@@ -74,7 +74,7 @@ pub struct Upstream {
 pub fn dial(gateway: &Arc<Gateway>, amphora: &Arc<Amphora>) -> Dialling {
     let (gateway, amphora) = (Arc::clone(gateway), Arc::clone(amphora));
     Dialling(Some(tokio::spawn(async move {
-        let deadline = gateway.config.upstream.connect_timeout;
+        let deadline = gateway.config().upstream.connect_timeout;
         let address = amphora.address.0;
         match tokio::time::timeout(deadline, connect(&gateway, &amphora, address)).await {
             Ok(dialled) => dialled,
@@ -91,7 +91,7 @@ async fn connect(gateway: &Gateway, amphora: &Arc<Amphora>, address: SocketAddr)
     let pin = gateway.pins.get(&id).and_then(|pin| PublicKey::from_openssh(&pin.host_key).ok());
     let shown = Arc::new(Mutex::new(None));
     let hop = Hop { pin: pin.clone(), shown: Arc::clone(&shown) };
-    let config = crate::ssh::upstream(&gateway.config, pin.as_ref());
+    let config = crate::ssh::upstream(&gateway.config(), pin.as_ref());
     let connected = client::connect_stream(config, tcp, hop).await;
     let seen = shown.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (connected, seen) {
@@ -143,7 +143,7 @@ fn unreachable(amphora: &Amphora, address: SocketAddr, why: &str) -> Trouble {
 fn settle_pin(gateway: &Gateway, amphora: &Amphora, address: SocketAddr, key: &PublicKey) -> Result<(), Trouble> {
     let text = key.to_openssh().map_err(|e| unreachable(amphora, address, &e.to_string()))?;
     let id = amphora.id.to_string();
-    let unwritable = |e: ampgate_audit::AuditError| Trouble::Recorder(format!("the pin of its host key: {e}"));
+    let unwritable = |e: ampgate_audit::AuditError| Trouble::Recorder { told: "the pin of its host key could not be written", detail: e.to_string() };
     match gateway.pins.check(&id, &text).map_err(unwritable)? {
         PinVerdict::Match => Ok(()),
         PinVerdict::FirstContact => {
@@ -209,7 +209,7 @@ impl Dialling {
 
 async fn dial_again(gateway: &Gateway, amphora: &Arc<Amphora>) -> Result<Dialled, Trouble> {
     let address = amphora.address.0;
-    let deadline = gateway.config.upstream.connect_timeout;
+    let deadline = gateway.config().upstream.connect_timeout;
     match tokio::time::timeout(deadline, connect(gateway, amphora, address)).await {
         Ok(dialled) => dialled,
         Err(_late) => Err(unreachable(amphora, address, "no answer in time; a security group or a dead VM looks like this")),
@@ -220,13 +220,13 @@ async fn dial_again(gateway: &Gateway, amphora: &Arc<Amphora>) -> Result<Dialled
 async fn log_in(gateway: &Gateway, dialled: &mut Dialled, recorder: &Recorder) -> Result<(), Trouble> {
     let amphora = Arc::clone(&dialled.amphora);
     let id = amphora.id.to_string();
-    let socket = gateway.config.signer.agent.as_ref().unwrap_or(&gateway.config.signer.socket);
-    let mut agent = within_patience(agent(socket)).await?;
-    let mut keys: Vec<PublicKey> = within_patience(agent.request_identities()).await?.iter().map(|i| i.public_key().into_owned()).collect();
+    let config = gateway.config();
+    let mut agent = within_patience(agent(&config)).await?;
+    let mut keys = identities(&mut agent).await?;
     if let Some(last) = gateway.key_memory.recall(&id) {
         keys.sort_by_key(|key| fingerprint(key) != last);
     }
-    keys.truncate(gateway.config.upstream.max_keys);
+    keys.truncate(gateway.config().upstream.max_keys);
     let tried = keys.len();
     for key in keys {
         let hash = match key.algorithm() {
@@ -235,10 +235,11 @@ async fn log_in(gateway: &Gateway, dialled: &mut Dialled, recorder: &Recorder) -
         };
         let shown = fingerprint(&key);
         let login = amphora.login_user.to_string();
-        let answer = tokio::time::timeout(gateway.config.upstream.connect_timeout, dialled.client.authenticate_publickey_with(login.clone(), key, hash, &mut agent));
+        let answer = tokio::time::timeout(gateway.config().upstream.connect_timeout, dialled.client.authenticate_publickey_with(login.clone(), key, hash, &mut agent));
         match answer.await {
             Ok(Ok(result)) if result.success() => {
                 gateway.key_memory.learn(&id, &shown);
+                gateway.journal(Some(recorder.session()), Event::SignerSigned { amphora: id.as_str().into(), octavia_key: shown.as_str().into(), login_user: login.as_str().into() });
                 gateway.journal(Some(recorder.session()), Event::UpstreamOpened {
                     amphora: id.into(),
                     address: amphora.address.to_string().into(),
@@ -250,7 +251,11 @@ async fn log_in(gateway: &Gateway, dialled: &mut Dialled, recorder: &Recorder) -
                 return Ok(());
             }
             Ok(Ok(_refused)) => {}
-            Ok(Err(error)) => return Err(Trouble::Signer(error.to_string())),
+            Ok(Err(russh::AgentAuthError::Key(error))) => {
+                gateway.journal(Some(recorder.session()), Event::SignerRefused { octavia_key: shown.into(), reason: error.to_string().into() });
+                return Err(Trouble::Signer(error.to_string()));
+            }
+            Ok(Err(russh::AgentAuthError::Send(_))) => return Err(Trouble::Broken("it hung up during the login".to_owned())),
             Err(_late) => return Err(Trouble::Broken("it did not answer the login".to_owned())),
         }
         if dialled.client.is_closed() {
@@ -264,7 +269,8 @@ async fn log_in(gateway: &Gateway, dialled: &mut Dialled, recorder: &Recorder) -
 }
 
 /// The signer may just be starting again: it is asked until the patience of the caller ends.
-async fn agent(socket: &Path) -> Result<AgentClient<UnixStream>, russh::keys::Error> {
+async fn agent(config: &Config) -> Result<AgentClient<UnixStream>, russh::keys::Error> {
+    let socket = config.signer.agent.as_ref().unwrap_or(&config.signer.socket);
     let deadline = Instant::now() + SIGNER_PATIENCE - Duration::from_millis(200);
     loop {
         match AgentClient::<UnixStream>::connect_uds(socket).await {
@@ -272,6 +278,20 @@ async fn agent(socket: &Path) -> Result<AgentClient<UnixStream>, russh::keys::Er
             outcome => return outcome,
         }
     }
+}
+
+async fn identities(agent: &mut AgentClient<UnixStream>) -> Result<Vec<PublicKey>, Trouble> {
+    let identities = within_patience(agent.request_identities()).await?;
+    Ok(identities.iter().map(|identity| identity.public_key().into_owned()).collect())
+}
+
+/// The octavia keys that the signer, or the agent in its place, holds now.
+///
+/// # Errors
+/// It does not answer.
+pub async fn key_ring(config: &Config) -> Result<Vec<PublicKey>, Trouble> {
+    let mut agent = within_patience(agent(config)).await?;
+    identities(&mut agent).await
 }
 
 /// SHA-2 always: sshd has known it since 7.2, and SHA-1 is gone since 8.8.

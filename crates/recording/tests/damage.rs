@@ -1,5 +1,5 @@
 //! In: sealed recordings, and everything that can be done to them. Out: each deed named.
-//! Never: "intact" for a file that differs in one bit from the sealed one (ATTACKS row 15).
+//! Never: "intact" for a file that differs in one bit from the sealed one.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,5 +1,5 @@
 //! In: a full file system, a limit on file sizes, a store that is not ours alone. Out: a sentence, and a dead recording.
-//! Never: a recording that goes on after a failed write (ATTACKS rows 2, 18, 20).
+//! Never: a recording that goes on after a failed write.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -239,7 +239,7 @@ fn a_store_that_others_may_write_is_refused() {
     assert!(refusal.contains("chmod go-w"), "{refusal}");
 }
 
-/// Ids only in paths: whatever else is offered as one makes no file (ATTACKS row 20).
+/// Ids only in paths: whatever else is offered as one makes no file.
 #[test]
 fn names_are_no_paths() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
 //! In: any bytes in any pieces. Out: the same bytes, read back from the file, also from one that was cut.
-//! Never: a byte lost, changed, or on the other stream (ATTACKS row 12).
+//! Never: a byte lost, changed, or on the other stream.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

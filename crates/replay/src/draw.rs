@@ -240,7 +240,7 @@ mod tests {
 
     /// Bytes as an attacker arranges them: pieces of sequences, controls, odd characters, and noise.
     fn hostile() -> impl Strategy<Value = Vec<u8>> {
-        let pieces: &[&[u8]] = &[
+        const PIECES: &[&[u8]] = &[
             b"\x1b",
             b"[",
             b"]",
@@ -305,7 +305,7 @@ mod tests {
             b"\x1b[4h",
             b"\x1b[?7l",
         ];
-        let piece = prop_oneof![4 => prop::sample::select(pieces).prop_map(<[u8]>::to_vec), 1 => prop::collection::vec(any::<u8>(), 0..8)];
+        let piece = prop_oneof![4 => prop::sample::select(PIECES).prop_map(<[u8]>::to_vec), 1 => prop::collection::vec(any::<u8>(), 0..8)];
         prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
     }
 

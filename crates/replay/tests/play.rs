@@ -1,4 +1,4 @@
-//! In: recordings that attack whoever plays them. Out: nothing but drawing reaches the terminal (ATTACKS row 11).
+//! In: recordings that attack whoever plays them. Out: nothing but drawing reaches the terminal.
 //! Never: a terminal that is not given back, however the playing ends.
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 

@@ -294,7 +294,10 @@ fn read_private(path: &Path) -> Result<PrivateKey, SignerError> {
     if !meta.is_file() {
         return exposed("it is no regular file".to_owned());
     }
-    if meta.mode() & 0o177 != 0 {
+    // systemd's credentials are 0440 on some file systems, in a directory that only the unit's user can enter.
+    let credential = std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|dir| path.starts_with(dir));
+    let open_to_others = if credential { 0o137 } else { 0o177 };
+    if meta.mode() & open_to_others != 0 {
         return exposed(format!("its mode is {:04o}", meta.mode() & 0o7777));
     }
     if meta.uid() != 0 && meta.uid() != geteuid().as_raw() {

@@ -18,10 +18,10 @@ pub struct Check {
 
 impl Check {
     pub fn run(self, config: &Path) -> Outcome {
-        let loaded = load(config)?;
+        let rules = load(config)?;
         if !self.quiet {
-            print!("{}", loaded.config.to_toml());
-            eprintln!("ampgate: all is well: {} in {}", count(loaded.rules.users.iter().count(), "user"), loaded.config.users.display());
+            print!("{}", rules.config.to_toml());
+            eprintln!("ampgate: all is well: {} in {}", count(rules.users.iter().count(), "user"), rules.config.users.display());
         }
         Ok(())
     }

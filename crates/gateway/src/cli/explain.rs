@@ -42,7 +42,7 @@ impl Asking {
 pub struct Explain {
     user: String,
     target: String,
-    /// plain, root or netns (default: the user's default landing, or plain).
+    /// plain, root or netns (default: plain).
     landing: Option<Landing>,
     /// connect, shell, exec, sftp or forward.
     #[arg(default_value = "shell")]
@@ -69,7 +69,7 @@ pub struct WhatCan {
 
 impl Explain {
     pub fn run(self, config: &Path) -> Outcome {
-        let rules = load(config)?.rules;
+        let rules = load(config)?;
         let user = user(&rules, &self.user)?;
         let circumstances = self.asking.circumstances();
         let subject = user.subject(self.asking.from);
@@ -100,7 +100,7 @@ impl Explain {
 
 impl WhoCan {
     pub fn run(self, config: &Path) -> Outcome {
-        let rules = load(config)?.rules;
+        let rules = load(config)?;
         let circumstances = self.asking.circumstances();
         let mut found = Vec::new();
         for amphora in amphorae(&rules, &self.target)? {
@@ -112,7 +112,7 @@ impl WhoCan {
 
 impl WhatCan {
     pub fn run(self, config: &Path) -> Outcome {
-        let rules = load(config)?.rules;
+        let rules = load(config)?;
         let all = asked(rules.inventory.all())?;
         let found = rules.policy.what_can(user(&rules, &self.user)?, &all, self.asking.from, &self.asking.circumstances());
         show(&found, &self.asking.json)

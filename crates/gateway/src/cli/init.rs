@@ -51,10 +51,11 @@ impl Init {
             return Err(anyhow::anyhow!("{} is not empty, and nothing is ever overwritten; name another directory", dir.display()).into());
         }
         // The signer reads the configuration and its key below; so the directory itself may be passed through.
-        directory(dir, if signer.is_some() { 0o711 } else { 0o700 }, gateway.as_ref())?;
-        directory(&dir.join("keys"), if signer.is_some() { 0o711 } else { 0o700 }, gateway.as_ref())?;
+        // What decides stays whoever's makes it (root's): the gateway's own user reads it and cannot change it.
+        directory(dir, if signer.is_some() { 0o711 } else { 0o700 }, None)?;
+        directory(&dir.join("keys"), if signer.is_some() { 0o711 } else { 0o700 }, None)?;
         for below in ["state", "recordings", "run"] {
-            directory(&dir.join(below), if below == "run" && signer.is_some() { 0o711 } else { 0o700 }, gateway.as_ref())?;
+            directory(&dir.join(below), if below == "run" && gateway.is_some() { 0o711 } else { 0o700 }, gateway.as_ref())?;
         }
         // The signer's own directory, which the gateway's group may enter to reach the socket.
         let socket_dir = dir.join("run/signer");
@@ -65,9 +66,14 @@ impl Init {
         key_pair(&dir.join("keys/host_ed25519"), &format!("{} (ampgate)", self.name), gateway.as_ref())?;
         key_pair(&dir.join("keys/inner_ed25519"), &format!("targets behind {}", self.name), gateway.as_ref())?;
         key_pair(&dir.join("keys/sealing"), &format!("recordings of {}", self.name), signer.as_ref())?;
-        file(&dir.join("ampgate.toml"), self.configuration()?.as_bytes(), if signer.is_some() { 0o644 } else { 0o600 }, gateway.as_ref())?;
+        // No secrets in it: the signer and `ampgate sessions` of an admin read it too.
+        file(&dir.join("ampgate.toml"), self.configuration()?.as_bytes(), if gateway.is_some() { 0o644 } else { 0o600 }, None)?;
         for (name, text) in [("policy.cedar", POLICY), ("users.toml", USERS), ("inventory.toml", INVENTORY)] {
-            file(&dir.join(name), text.as_bytes(), 0o600, gateway.as_ref())?;
+            let path = dir.join(name);
+            file(&path, text.as_bytes(), if gateway.is_some() { 0o640 } else { 0o600 }, None)?;
+            if let Some(gateway) = &gateway {
+                std::os::unix::fs::chown(&path, None, Some(gateway.gid.as_raw()))?;
+            }
         }
         self.next_steps();
         Ok(())

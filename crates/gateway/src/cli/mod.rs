@@ -11,13 +11,15 @@ mod sessions;
 mod signer;
 mod ssh_config;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ampgate_access::Fault;
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
-use crate::rules::{self, Loaded};
+use crate::config::Config;
+use crate::rules::{self, Rules};
 
 /// BSD's EX_USAGE and EX_CONFIG differ; the field says 64 for "will not start like this".
 const CONFIGURATION: u8 = 64;
@@ -125,8 +127,14 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-fn load(config: &std::path::Path) -> Result<Loaded, Failure> {
+fn load(config: &Path) -> Result<Rules, Failure> {
     rules::load(config).map_err(Failure::Faults)
+}
+
+/// The configuration alone, for commands that need no more, and that people run who may not read the other files.
+fn load_config(path: &Path) -> Result<Config, Failure> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    Config::parse(path, &text).map_err(Failure::Faults)
 }
 
 fn count(number: usize, noun: &str) -> String {

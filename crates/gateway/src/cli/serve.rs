@@ -23,7 +23,7 @@ use super::{Failure, Outcome, load};
 use crate::config::{Config, Log};
 use crate::gateway::Gateway;
 use crate::listen::{self, Workers};
-use crate::rules::{self, Loaded};
+use crate::rules::{self, Rules};
 use crate::sentence::Trouble;
 use crate::{control, keeping};
 
@@ -46,13 +46,13 @@ pub struct Serve {
 impl Serve {
     pub fn run(self, path: &Path) -> Outcome {
         // Faults are told here, before any process or socket; exit status 64.
-        let loaded = load(path)?;
-        start_log(&loaded.config.log)?;
-        if self.relay || !loaded.config.signer.start {
-            may_listen(&loaded.config)?;
-            return relay(path, loaded).map_err(Failure::Other);
+        let rules = load(path)?;
+        start_log(&rules.config.log)?;
+        if self.relay || !rules.config.signer.start {
+            may_listen(&rules.config)?;
+            return relay(path, rules).map_err(Failure::Other);
         }
-        supervise(path, &loaded.config).map_err(Failure::Other)
+        supervise(path, &rules.config).map_err(Failure::Other)
     }
 }
 
@@ -84,25 +84,27 @@ fn supervise(path: &Path, config: &Config) -> anyhow::Result<()> {
         let mut signer = start(path, &["signer"], config.process.signer_user.as_deref(), config)?;
         let mut relay = start(path, &["serve", "--relay"], config.process.user.as_deref(), config)?;
         let mut tick = tokio::time::interval(LOOK);
-        let (mut pause, mut again) = (RESTART, None);
+        let (mut pause, mut again, mut since) = (RESTART, None, Instant::now());
         loop {
             tokio::select! {
                 _ = term.recv() => send(&relay, Signal::TERM),
                 _ = int.recv() => send(&relay, Signal::TERM),
-                // A new key ring needs a new signer; nobody who is in notices, and who comes waits a moment.
                 _ = hup.recv() => {
-                    send(&signer, Signal::TERM);
-                    let _ = signer.wait();
-                    signer = start(path, &["signer"], config.process.signer_user.as_deref(), config)?;
+                    // A new key ring needs a new signer; nobody who is in notices, and who comes waits a moment. With
+                    // faulty files the old one goes on, as everything does.
+                    if rules::load(path).is_ok() {
+                        stop(&mut signer).await;
+                        (signer, since, again) = (start(path, &["signer"], config.process.signer_user.as_deref(), config)?, Instant::now(), None);
+                    }
                     send(&relay, Signal::HUP);
                 }
                 _ = tick.tick() => {
                     if let Some(status) = relay.try_wait()? {
-                        send(&signer, Signal::TERM);
-                        let _ = signer.wait();
+                        stop(&mut signer).await;
                         return ended(status);
                     }
                     match (signer.try_wait()?, again) {
+                        (None, _) if since.elapsed() > RESTART_AT_MOST => pause = RESTART,
                         (None, _) => {}
                         (Some(status), None) => {
                             tracing::error!(%status, "the signer ended; it is started again in {pause:?}");
@@ -111,7 +113,7 @@ fn supervise(path: &Path, config: &Config) -> anyhow::Result<()> {
                         }
                         (Some(_), Some(at)) if at <= Instant::now() => {
                             signer = start(path, &["signer"], config.process.signer_user.as_deref(), config)?;
-                            again = None;
+                            (since, again) = (Instant::now(), None);
                         }
                         (Some(_), Some(_)) => {}
                     }
@@ -123,6 +125,17 @@ fn supervise(path: &Path, config: &Config) -> anyhow::Result<()> {
 
 fn ended(status: ExitStatus) -> anyhow::Result<()> {
     if status.success() { Ok(()) } else { bail!("the gateway ended: {status}") }
+}
+
+/// Asks a child to end, and ends it where it does not.
+async fn stop(child: &mut Child) {
+    send(child, Signal::TERM);
+    let until = Instant::now() + Duration::from_secs(2);
+    while matches!(child.try_wait(), Ok(None)) && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 fn send(child: &Child, signal: Signal) {
@@ -144,7 +157,18 @@ fn start(path: &Path, arguments: &[&str], user: Option<&str>, config: &Config) -
         command.uid(named(user)?.uid.as_raw()).gid(group.as_raw());
     }
     command.env_remove("SSH_AUTH_SOCK");
+    // Ctrl-C is the parent's: the signer has to outlive the sessions that it still seals.
+    command.process_group(0);
     command.spawn().with_context(|| format!("ampgate {} cannot be started", arguments.join(" ")))
+}
+
+/// Started by root, runs a command as the gateway's user instead, so that what it writes is the gateway's. True if so.
+pub fn as_the_gateway(path: &Path, arguments: &[&str], config: &Config) -> anyhow::Result<bool> {
+    if !rustix::process::geteuid().is_root() || config.process.user.is_none() {
+        return Ok(false);
+    }
+    let status = start(path, arguments, config.process.user.as_deref(), config)?.wait()?;
+    if status.success() { Ok(true) } else { bail!("it ended with {status}") }
 }
 
 fn named(user: Option<&str>) -> anyhow::Result<User> {
@@ -153,14 +177,14 @@ fn named(user: Option<&str>) -> anyhow::Result<User> {
 }
 
 /// The gateway itself.
-fn relay(path: &Path, loaded: Loaded) -> anyhow::Result<()> {
+fn relay(path: &Path, rules: Rules) -> anyhow::Result<()> {
     // When the parent is killed, nothing may go on without its signer.
-    if loaded.config.signer.start {
+    if rules.config.signer.start {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     }
     harden()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(path, loaded))
+    runtime.block_on(serve(path, rules))
 }
 
 /// No core dumps, no ptrace by the same user; as many files as the system allows.
@@ -173,15 +197,15 @@ fn harden() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve(path: &Path, loaded: Loaded) -> anyhow::Result<()> {
-    let Loaded { config, rules } = loaded;
+async fn serve(path: &Path, rules: Rules) -> anyhow::Result<()> {
+    let config = Arc::clone(&rules.config);
     wait_for(&config.signer.socket).await;
-    let gateway = Gateway::open(path, config, rules).await?;
+    let gateway = Gateway::open(path, rules).await?;
     let mut listeners = Vec::new();
-    for address in &gateway.config.listen {
+    for address in &config.listen {
         listeners.push(TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?);
     }
-    let control = control::bind(&gateway.config.control.socket).with_context(|| format!("the control socket {} cannot be made", gateway.config.control.socket.display()))?;
+    let control = control::bind(&config.control.socket).with_context(|| format!("the control socket {} cannot be made", config.control.socket.display()))?;
     let workers = Arc::new(Workers::start(&gateway)?);
     let stop = Arc::new(AtomicBool::new(false));
     let syncing = keeping::sync(Arc::clone(&gateway), Arc::clone(&stop))?;
@@ -191,11 +215,12 @@ async fn serve(path: &Path, loaded: Loaded) -> anyhow::Result<()> {
     tokio::spawn(control::serve(Arc::clone(&gateway), control));
     gateway.journal(None, Event::GatewayStarted {
         version: env!("CARGO_PKG_VERSION").into(),
-        gateway: gateway.config.name.as_str().into(),
+        gateway: config.name.as_str().into(),
         pid: std::process::id(),
-        listen: gateway.config.listen.iter().map(|a| a.to_string().into()).collect(),
+        listen: config.listen.iter().map(|a| a.to_string().into()).collect(),
         config: path.display().to_string().into(),
     });
+    gateway.signer_started().await;
     let accepting: Vec<_> = listeners.into_iter().map(|listener| {
         if let Ok(address) = listener.local_addr() {
             println!("ampgate: listening on {address}");
@@ -212,7 +237,7 @@ async fn serve(path: &Path, loaded: Loaded) -> anyhow::Result<()> {
     stop.store(true, Ordering::Release);
     let _ = tokio::task::spawn_blocking(move || syncing.join()).await;
     gateway.finish_index();
-    let _ = std::fs::remove_file(&gateway.config.control.socket);
+    let _ = std::fs::remove_file(&config.control.socket);
     Ok(())
 }
 
@@ -241,10 +266,13 @@ async fn signals(gateway: &Arc<Gateway>) -> anyhow::Result<()> {
 /// All files anew, or none of them.
 async fn reload(gateway: &Arc<Gateway>) {
     match rules::load(&gateway.config_path) {
-        Ok(Loaded { config, rules }) => {
-            if config != gateway.config {
-                tracing::warn!("ampgate.toml changed; policy, users and inventory are in force, its other settings after a restart");
+        Ok(mut rules) => {
+            let (config, waiting) = rules.config.after_reload(&gateway.config());
+            if !waiting.is_empty() {
+                tracing::warn!("in force after a restart: {}", waiting.join(", "));
             }
+            let config = Arc::new(config);
+            rules.config = Arc::clone(&config);
             gateway.replace_rules(rules);
             let revoked = keeping::review_now(gateway).await;
             tracing::info!(revoked, "reloaded");
@@ -266,7 +294,7 @@ async fn reload(gateway: &Arc<Gateway>) {
 
 /// No new sessions; the running ones have until the deadline. Returns how many it cut.
 async fn drain(gateway: &Arc<Gateway>) -> u64 {
-    let deadline = gateway.config.limits.drain;
+    let deadline = gateway.config().limits.drain;
     gateway.drain();
     gateway.journal(None, Event::GatewayDraining { sessions: gateway.sessions.count() as u64, deadline_seconds: deadline.as_secs() });
     let until = Instant::now() + deadline;

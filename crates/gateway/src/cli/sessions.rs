@@ -8,7 +8,7 @@ use ampgate_audit::SessionRow;
 use clap::{Args, Subcommand};
 use jiff::{Timestamp, Zoned};
 
-use super::{Json, Outcome, load, print_json, table};
+use super::{Json, Outcome, load_config, print_json, table};
 use crate::control::{self, Answer, Request};
 
 #[derive(Args)]
@@ -65,7 +65,7 @@ pub struct Status {
 
 impl Sessions {
     pub fn run(self, path: &Path) -> Outcome {
-        let socket = load(path)?.config.control.socket;
+        let socket = load_config(path)?.control.socket;
         let amphora = self.amphora.map(|a| a.strip_prefix("amphora-").map(str::to_owned).unwrap_or(a));
         let request = Request::Sessions { live: self.live, user: self.user, load_balancer: self.lb, amphora, since: self.since, until: self.until, before: None, limit: self.limit };
         let Answer::Sessions { rows, next } = control::ask(&socket, &request)? else { return Ok(()) };
@@ -98,7 +98,7 @@ fn clock(time: Timestamp) -> String {
 
 impl Session {
     pub fn run(self, path: &Path) -> Outcome {
-        let config = load(path)?.config;
+        let config = load_config(path)?;
         let socket = &config.control.socket;
         match self {
             Self::Kill { id, reason } => {
@@ -143,7 +143,7 @@ fn show(row: &SessionRow, store: &Path) -> Outcome {
 
 impl Status {
     pub fn run(self, path: &Path) -> Outcome {
-        let socket = load(path)?.config.control.socket;
+        let socket = load_config(path)?.control.socket;
         let Answer::Status(status) = control::ask(&socket, &Request::Status)? else { return Ok(()) };
         if self.json.json {
             return print_json(&status);

@@ -5,13 +5,12 @@ use std::path::Path;
 
 use ampgate_signer::SignerConfig;
 
-use super::{Failure, Outcome};
-use crate::config::{Config, Process};
+use super::{Outcome, load_config};
+use crate::config::Process;
 use crate::control::uid_of;
 
 pub fn run(path: &Path) -> Outcome {
-    let text = std::fs::read_to_string(path).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
-    let config = Config::parse(path, &text).map_err(Failure::Faults)?;
+    let config = load_config(path)?;
     super::serve::start_log(&config.log)?;
     let own = rustix::process::geteuid().as_raw();
     let mut allowed = vec![own];

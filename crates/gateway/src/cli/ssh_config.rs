@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::{Outcome, load};
+use super::{Outcome, load_config};
 
 #[derive(Args)]
 #[command(after_help = "Examples:\n  ampgate ssh-config --host gw.example.net >> ~/.ssh/config\n  ampgate ssh-config --known-hosts --host gw.example.net >> ~/.ssh/known_hosts")]
@@ -25,11 +25,12 @@ pub struct SshConfig {
 
 impl SshConfig {
     pub fn run(self, path: &Path) -> Outcome {
-        let config = load(path)?.config;
+        let config = load_config(path)?;
         let host = self.host.unwrap_or_else(|| config.name.clone());
         let port = config.listen.first().map_or(22, std::net::SocketAddr::port);
         if self.known_hosts {
-            println!("[{host}]:{port},{} {}", config.name, public_half(&config.host_keys.outer)?);
+            let address = if port == 22 { host } else { format!("[{host}]:{port}") };
+            println!("{address},{} {}", config.name, public_half(&config.host_keys.outer)?);
             println!("amphora-*,lb-* {}", public_half(&config.host_keys.inner)?);
             return Ok(());
         }
@@ -38,6 +39,10 @@ impl SshConfig {
             println!("    User {user}");
         }
         println!("\nHost amphora-* lb-*\n    ProxyJump {}", config.name);
+        // Without it ssh would send the local account's name behind the jump, and that may be a landing's: root.
+        if let Some(user) = &self.user {
+            println!("    User {user}");
+        }
         println!("\n# Known hosts: ampgate ssh-config --known-hosts");
         Ok(())
     }
