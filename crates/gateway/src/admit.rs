@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use ampgate_access::{Amphora, Circumstances, Grant, NO_SUCH_AMPHORA, Principal, Requested, SessionId, TargetName};
+use ampgate_access::{
+    Amphora, Circumstances, Grant, NO_SUCH_AMPHORA, Principal, Requested, SessionId, TargetName,
+};
 use ampgate_audit::{About, Event};
 use ampgate_inventory::Resolution;
 use jiff::Timestamp;
@@ -15,7 +17,10 @@ use crate::session::Visit;
 
 /// Now, with the reason that the operator gave, if one was asked for it.
 fn now(reason: Option<&str>) -> Circumstances {
-    Circumstances { now: Timestamp::now(), reason: reason.map(str::to_owned) }
+    Circumstances {
+        now: Timestamp::now(),
+        reason: reason.map(str::to_owned),
+    }
 }
 
 /// Why a name led nowhere. The operator learns `told`; only the journal learns whether there was something to forbid.
@@ -30,9 +35,21 @@ impl Unresolved {
         match &self.forbidden {
             None => self.told.code().to_owned(),
             Some(amphora) => {
-                let refusal = rules.policy.refusal_of_target(principal, amphora, &now(None));
-                let by: Vec<String> = refusal.rules().iter().map(ToString::to_string).chain(refusal.errors().iter().cloned()).collect();
-                format!("{} amphora-{} {}", refusal.why().as_str(), amphora.id, by.join(", "))
+                let refusal = rules
+                    .policy
+                    .refusal_of_target(principal, amphora, &now(None));
+                let by: Vec<String> = refusal
+                    .rules()
+                    .iter()
+                    .map(ToString::to_string)
+                    .chain(refusal.errors().iter().cloned())
+                    .collect();
+                format!(
+                    "{} amphora-{} {}",
+                    refusal.why().as_str(),
+                    amphora.id,
+                    by.join(", ")
+                )
             }
         }
     }
@@ -40,7 +57,10 @@ impl Unresolved {
 
 impl From<Trouble> for Unresolved {
     fn from(told: Trouble) -> Self {
-        Self { told, forbidden: None }
+        Self {
+            told,
+            forbidden: None,
+        }
     }
 }
 
@@ -49,9 +69,17 @@ impl From<Trouble> for Unresolved {
 /// # Errors
 /// The same refusal, after the same work, for a name that means nothing and for one that is forbidden (row 22 of
 /// docs/KNOWN-ATTACKS.md). Only who may reach several is told that there are several.
-pub async fn resolve(rules: &Rules, principal: &Principal, name: Option<&TargetName>) -> Result<Arc<Amphora>, Unresolved> {
+pub async fn resolve(
+    rules: &Rules,
+    principal: &Principal,
+    name: Option<&TargetName>,
+) -> Result<Arc<Amphora>, Unresolved> {
     let found = match name {
-        Some(name) => rules.inventory.resolve(name).await.unwrap_or(Resolution::None),
+        Some(name) => rules
+            .inventory
+            .resolve(name)
+            .await
+            .unwrap_or(Resolution::None),
         None => Resolution::None,
     };
     let circumstances = now(None);
@@ -63,16 +91,31 @@ pub async fn resolve(rules: &Rules, principal: &Principal, name: Option<&TargetN
     if candidates.is_empty() {
         rules.policy.decide_decoy(principal, &circumstances);
     }
-    let (mut reachable, forbidden): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|a| rules.policy.may_connect(principal, a, &circumstances));
+    let (mut reachable, forbidden): (Vec<_>, Vec<_>) = candidates
+        .into_iter()
+        .partition(|a| rules.policy.may_connect(principal, a, &circumstances));
     match (reachable.pop(), reachable.as_slice()) {
         (Some(amphora), []) => Ok(amphora),
         (Some(last), others) => {
-            let mut names: Vec<String> = others.iter().chain([&last]).map(|a| format!("amphora-{}", a.id)).collect();
+            let mut names: Vec<String> = others
+                .iter()
+                .chain([&last])
+                .map(|a| format!("amphora-{}", a.id))
+                .collect();
             names.sort();
-            let told = Trouble::Denied(format!("that name means several amphorae; say which: {}", names.join(", ")));
-            Err(Unresolved { told, forbidden: None })
+            let told = Trouble::Denied(format!(
+                "that name means several amphorae; say which: {}",
+                names.join(", ")
+            ));
+            Err(Unresolved {
+                told,
+                forbidden: None,
+            })
         }
-        (None, _) => Err(Unresolved { told: Trouble::Denied(NO_SUCH_AMPHORA.to_owned()), forbidden: forbidden.into_iter().next() }),
+        (None, _) => Err(Unresolved {
+            told: Trouble::Denied(NO_SUCH_AMPHORA.to_owned()),
+            forbidden: forbidden.into_iter().next(),
+        }),
     }
 }
 
@@ -80,7 +123,11 @@ pub async fn resolve(rules: &Rules, principal: &Principal, name: Option<&TargetN
 ///
 /// # Errors
 /// The refusal, in the operator's words; the rules behind it are in the journal.
-pub async fn admit(visit: &Visit, asked: &Asked, session: SessionId) -> Result<(Grant, Arc<Amphora>), Trouble> {
+pub async fn admit(
+    visit: &Visit,
+    asked: &Asked,
+    session: SessionId,
+) -> Result<(Grant, Arc<Amphora>), Trouble> {
     let gateway = &visit.gateway;
     let rules = gateway.rules();
     let circumstances = now(asked.reason.as_deref());
@@ -89,12 +136,15 @@ pub async fn admit(visit: &Visit, asked: &Asked, session: SessionId) -> Result<(
     let refuse = |trouble: Trouble, by: Vec<String>, landing: &str| {
         let mut about = about.clone();
         about.landing = landing.into();
-        gateway.journal(Some(session), Event::GrantRefused {
-            about: Box::new(about),
-            refusal: trouble.to_string().into(),
-            rules: by.into_iter().map(Into::into).collect(),
-            reason: asked.reason.as_deref().map(Into::into),
-        });
+        gateway.journal(
+            Some(session),
+            Event::GrantRefused {
+                about: Box::new(about),
+                refusal: trouble.to_string().into(),
+                rules: by.into_iter().map(Into::into).collect(),
+                reason: asked.reason.as_deref().map(Into::into),
+            },
+        );
         Err(trouble)
     };
     // The connection may be older than the files: groups, keys, tags and the inventory count as they are now.
@@ -104,30 +154,63 @@ pub async fn admit(visit: &Visit, asked: &Asked, session: SessionId) -> Result<(
     };
     let Some(amphora) = current(&rules, visit).await else {
         rules.policy.decide_decoy(&visit.principal, &circumstances);
-        let told = visit.refused.as_ref().map_or_else(|| Trouble::Denied(NO_SUCH_AMPHORA.to_owned()), |refused| refused.told.clone());
-        let reason = visit.refused.as_ref().map(|refused| refused.reason(&rules, &visit.principal));
+        let told = visit.refused.as_ref().map_or_else(
+            || Trouble::Denied(NO_SUCH_AMPHORA.to_owned()),
+            |refused| refused.told.clone(),
+        );
+        let reason = visit
+            .refused
+            .as_ref()
+            .map(|refused| refused.reason(&rules, &visit.principal));
         return refuse(told, reason.into_iter().collect(), "");
     };
     let landing = match visit.landing() {
         Ok(Requested::Landing(landing)) => Some(landing),
-        Ok(Requested::Default) => rules.policy.default_landing(&principal, &amphora, &circumstances),
+        Ok(Requested::Default) => {
+            rules
+                .policy
+                .default_landing(&principal, &amphora, &circumstances)
+        }
         Err(trouble) => return refuse(trouble, vec![], ""),
     };
     let Some(landing) = landing else {
         return refuse(Trouble::Denied(NO_SUCH_AMPHORA.to_owned()), vec![], "");
     };
-    match rules.policy.decide(session, &principal, &amphora, landing, asked.ask.action(), &circumstances) {
+    match rules.policy.decide(
+        session,
+        &principal,
+        &amphora,
+        landing,
+        asked.ask.action(),
+        &circumstances,
+    ) {
         Ok(grant) => {
             let mut about = about.clone();
             about.landing = landing.to_string().into();
             let until = grant.ends().map(|end| end.to_string().into());
-            let by = grant.rules().iter().map(|rule| rule.to_string().into()).collect();
-            gateway.journal(Some(session), Event::GrantGiven { about: Box::new(about), rules: by, until, reason: asked.reason.as_deref().map(Into::into) });
+            let by = grant
+                .rules()
+                .iter()
+                .map(|rule| rule.to_string().into())
+                .collect();
+            gateway.journal(
+                Some(session),
+                Event::GrantGiven {
+                    about: Box::new(about),
+                    rules: by,
+                    until,
+                    reason: asked.reason.as_deref().map(Into::into),
+                },
+            );
             Ok((grant, amphora))
         }
         Err(refusal) => {
             let by = refusal.rules().iter().map(ToString::to_string).collect();
-            refuse(Trouble::Denied(refusal.operator_text().to_owned()), by, &landing.to_string())
+            refuse(
+                Trouble::Denied(refusal.operator_text().to_owned()),
+                by,
+                &landing.to_string(),
+            )
         }
     }
 }
@@ -135,13 +218,31 @@ pub async fn admit(visit: &Visit, asked: &Asked, session: SessionId) -> Result<(
 /// The visit's amphora as the inventory has it now; the last known one while the inventory cannot be asked.
 async fn current(rules: &Rules, visit: &Visit) -> Option<Arc<Amphora>> {
     let known = visit.amphora.as_ref()?;
-    rules.inventory.by_id(&known.id).await.unwrap_or_else(|_| Some(Arc::clone(known)))
+    rules
+        .inventory
+        .by_id(&known.id)
+        .await
+        .unwrap_or_else(|_| Some(Arc::clone(known)))
 }
 
 /// Writes down that something was refused which no rule could ever allow.
 pub fn not_offered(visit: &Visit, session: SessionId, told: &Trouble) {
-    let about = About { user: visit.principal.name().as_str().into(), source: visit.connection.source.ip().to_string().into(), target: visit.target.as_str().into(), connection: visit.connection.id.as_str().into(), ..About::default() };
-    visit.gateway.journal(Some(session), Event::GrantRefused { about: Box::new(about), refusal: told.to_string().into(), rules: vec![], reason: None });
+    let about = About {
+        user: visit.principal.name().as_str().into(),
+        source: visit.connection.source.ip().to_string().into(),
+        target: visit.target.as_str().into(),
+        connection: visit.connection.id.as_str().into(),
+        ..About::default()
+    };
+    visit.gateway.journal(
+        Some(session),
+        Event::GrantRefused {
+            about: Box::new(about),
+            refusal: told.to_string().into(),
+            rules: vec![],
+            reason: None,
+        },
+    );
 }
 
 /// The facts that every event of a session repeats.
@@ -167,12 +268,24 @@ pub fn about(visit: &Visit, asked: &Asked) -> About {
 }
 
 /// What `ssh gateway` answers: the targets this principal may reach, and what to type.
-pub async fn greeting(rules: &Rules, principal: &Principal, gateway: &str, now: Timestamp) -> String {
+pub async fn greeting(
+    rules: &Rules,
+    principal: &Principal,
+    gateway: &str,
+    now: Timestamp,
+) -> String {
     let circumstances = Circumstances { now, reason: None };
     let mut lines = Vec::new();
     for amphora in rules.inventory.all().await.unwrap_or_default() {
-        if rules.policy.may_connect(principal, &amphora, &circumstances) {
-            lines.push(format!("  amphora-{}  {}", amphora.id, amphora.load_balancer.name.escape_debug()));
+        if rules
+            .policy
+            .may_connect(principal, &amphora, &circumstances)
+        {
+            lines.push(format!(
+                "  amphora-{}  {}",
+                amphora.id,
+                amphora.load_balancer.name.escape_debug()
+            ));
         }
     }
     lines.sort();

@@ -35,7 +35,12 @@ impl Downstream {
     pub fn new(channel: Channel<Msg>, handle: Handle) -> Self {
         let id = channel.id();
         let (read, write) = channel.split();
-        Self { id, read, write, handle }
+        Self {
+            id,
+            read,
+            write,
+            handle,
+        }
     }
 }
 
@@ -58,7 +63,12 @@ pub struct Size {
 
 impl Size {
     pub fn clamped(columns: u32, rows: u32, width: u32, height: u32) -> Self {
-        Self { columns: columns.min(MAX_COLUMNS), rows: rows.min(MAX_ROWS), width: width.min(u16::MAX.into()), height: height.min(u16::MAX.into()) }
+        Self {
+            columns: columns.min(MAX_COLUMNS),
+            rows: rows.min(MAX_ROWS),
+            width: width.min(u16::MAX.into()),
+            height: height.min(u16::MAX.into()),
+        }
     }
 }
 
@@ -83,7 +93,9 @@ pub enum NoAsk {
 
 /// Reads requests until one says what the channel is for. That one is not yet answered.
 pub async fn read(down: &mut Downstream, config: &Config) -> Result<Asked, NoAsk> {
-    tokio::time::timeout(PATIENCE, read_requests(down, config)).await.unwrap_or(Err(NoAsk::Gone))
+    tokio::time::timeout(PATIENCE, read_requests(down, config))
+        .await
+        .unwrap_or(Err(NoAsk::Gone))
 }
 
 async fn read_requests(down: &mut Downstream, config: &Config) -> Result<Asked, NoAsk> {
@@ -93,33 +105,61 @@ async fn read_requests(down: &mut Downstream, config: &Config) -> Result<Asked, 
     let mut reason = None;
     while let Some(message) = down.read.wait().await {
         let ask = match message {
-            ChannelMsg::SetEnv { variable_name, variable_value, .. } if variable_name == REASON => {
-                let good = variable_value.len() <= MAX_REASON && !variable_value.chars().any(char::is_control);
+            ChannelMsg::SetEnv {
+                variable_name,
+                variable_value,
+                ..
+            } if variable_name == REASON => {
+                let good = variable_value.len() <= MAX_REASON
+                    && !variable_value.chars().any(char::is_control);
                 if good {
                     reason = Some(variable_value);
                 }
                 answer(down, good).await;
                 continue;
             }
-            ChannelMsg::SetEnv { variable_name, variable_value, .. } => {
+            ChannelMsg::SetEnv {
+                variable_name,
+                variable_value,
+                ..
+            } => {
                 bytes += variable_name.len() + variable_value.len();
-                let passes = config.passes_environment(&variable_name) && environment.len() < MAX_VARIABLES && bytes <= MAX_ENVIRONMENT;
+                let passes = config.passes_environment(&variable_name)
+                    && environment.len() < MAX_VARIABLES
+                    && bytes <= MAX_ENVIRONMENT;
                 if passes {
                     environment.push((variable_name, variable_value));
                 }
                 answer(down, passes).await;
                 continue;
             }
-            ChannelMsg::RequestPty { term, col_width, row_height, pix_width, pix_height, terminal_modes, .. } => {
+            ChannelMsg::RequestPty {
+                term,
+                col_width,
+                row_height,
+                pix_width,
+                pix_height,
+                terminal_modes,
+                ..
+            } => {
                 let size = Size::clamped(col_width, row_height, pix_width, pix_height);
                 let good = term.len() <= 128 && terminal.is_none();
                 if good {
-                    terminal = Some(Terminal { name: term, size, modes: terminal_modes });
+                    terminal = Some(Terminal {
+                        name: term,
+                        size,
+                        modes: terminal_modes,
+                    });
                 }
                 answer(down, good).await;
                 continue;
             }
-            ChannelMsg::WindowChange { col_width, row_height, pix_width, pix_height } => {
+            ChannelMsg::WindowChange {
+                col_width,
+                row_height,
+                pix_width,
+                pix_height,
+            } => {
                 if let Some(terminal) = terminal.as_mut() {
                     terminal.size = Size::clamped(col_width, row_height, pix_width, pix_height);
                 }
@@ -128,11 +168,17 @@ async fn read_requests(down: &mut Downstream, config: &Config) -> Result<Asked, 
             ChannelMsg::RequestShell { .. } => Ask::Shell,
             ChannelMsg::Exec { command, .. } if command.len() <= MAX_COMMAND => Ask::Exec(command),
             ChannelMsg::Exec { command, .. } => {
-                return Err(NoAsk::NotOffered(format!("the command is {} bytes long, and {MAX_COMMAND} is the limit; put it into a script and copy that", command.len())));
+                return Err(NoAsk::NotOffered(format!(
+                    "the command is {} bytes long, and {MAX_COMMAND} is the limit; put it into a script and copy that",
+                    command.len()
+                )));
             }
             ChannelMsg::RequestSubsystem { name, .. } if name == "sftp" => Ask::Sftp,
             ChannelMsg::RequestSubsystem { name, .. } => {
-                return Err(NoAsk::NotOffered(format!("there is no subsystem {:?} here, only sftp", clipped(&name))));
+                return Err(NoAsk::NotOffered(format!(
+                    "there is no subsystem {:?} here, only sftp",
+                    clipped(&name)
+                )));
             }
             ChannelMsg::RequestX11 { .. } | ChannelMsg::AgentForward { .. } => {
                 answer(down, false).await;
@@ -142,7 +188,12 @@ async fn read_requests(down: &mut Downstream, config: &Config) -> Result<Asked, 
             // Data, EOF and signals before there is a program: nothing could take them.
             _ => continue,
         };
-        return Ok(Asked { ask, terminal, environment, reason });
+        return Ok(Asked {
+            ask,
+            terminal,
+            environment,
+            reason,
+        });
     }
     Err(NoAsk::Gone)
 }
@@ -150,7 +201,11 @@ async fn read_requests(down: &mut Downstream, config: &Config) -> Result<Asked, 
 /// Answers the oldest unanswered request of the channel; nothing is sent where none was wanted.
 pub async fn answer(down: &Downstream, yes: bool) {
     // A failed send means that the connection is gone, which the next read tells.
-    let _ = if yes { down.handle.channel_success(down.id).await } else { down.handle.channel_failure(down.id).await };
+    let _ = if yes {
+        down.handle.channel_success(down.id).await
+    } else {
+        down.handle.channel_failure(down.id).await
+    };
 }
 
 fn clipped(text: &str) -> String {

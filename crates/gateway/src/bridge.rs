@@ -38,7 +38,10 @@ pub struct Outcome {
 
 impl Outcome {
     pub fn refused(trouble: Trouble) -> Self {
-        Self { trouble: Some(trouble), ..Self::default() }
+        Self {
+            trouble: Some(trouble),
+            ..Self::default()
+        }
     }
 
     /// One word for listings.
@@ -65,7 +68,11 @@ impl Outcome {
 
 /// Waits for an order to end the session.
 pub async fn ordered(orders: &mut watch::Receiver<Option<Trouble>>) -> Trouble {
-    match orders.wait_for(Option::is_some).await.map(|order| order.clone()) {
+    match orders
+        .wait_for(Option::is_some)
+        .await
+        .map(|order| order.clone())
+    {
         Ok(Some(order)) => order,
         // The sender lives as long as the session; without it nobody can order anything.
         _ => std::future::pending().await,
@@ -82,12 +89,38 @@ enum Stop {
 }
 
 /// Runs until both sides are done, or an order or a fault ends it. Closes both channels.
-pub async fn run(down: &mut Downstream, landed: Landed, live: &LiveSession, pty: bool, mut orders: watch::Receiver<Option<Trouble>>) -> Outcome {
-    let Landed { read: mut from_amphora, write: to_amphora, probe, early, upstream } = landed;
-    let mut output = Output { live, probe: Some(probe), exit: None, failure: None };
+pub async fn run(
+    down: &mut Downstream,
+    landed: Landed,
+    live: &LiveSession,
+    pty: bool,
+    mut orders: watch::Receiver<Option<Trouble>>,
+) -> Outcome {
+    let Landed {
+        read: mut from_amphora,
+        write: to_amphora,
+        probe,
+        early,
+        upstream,
+    } = landed;
+    let mut output = Output {
+        live,
+        probe: Some(probe),
+        exit: None,
+        failure: None,
+    };
     let amphora_said_eof = AtomicBool::new(false);
-    let Downstream { id, read: from_client, write: to_client, handle } = &mut *down;
-    let client = Client { id: *id, write: to_client, handle };
+    let Downstream {
+        id,
+        read: from_client,
+        write: to_client,
+        handle,
+    } = &mut *down;
+    let client = Client {
+        id: *id,
+        write: to_client,
+        handle,
+    };
     let stop = {
         let relay = output.relay(&mut from_amphora, early, &client, &amphora_said_eof);
         tokio::pin!(relay);
@@ -152,7 +185,13 @@ struct Output<'s> {
 }
 
 impl Output<'_> {
-    async fn relay(&mut self, read: &mut ChannelReadHalf, early: Vec<ChannelMsg>, client: &Client<'_>, said_eof: &AtomicBool) -> Stop {
+    async fn relay(
+        &mut self,
+        read: &mut ChannelReadHalf,
+        early: Vec<ChannelMsg>,
+        client: &Client<'_>,
+        said_eof: &AtomicBool,
+    ) -> Stop {
         let mut batch = early;
         loop {
             if batch.is_empty() {
@@ -177,7 +216,12 @@ impl Output<'_> {
     }
 
     /// Records a batch with one write, then forwards it. False when the amphora has closed its channel.
-    async fn pass(&mut self, batch: &mut Vec<ChannelMsg>, client: &Client<'_>, said_eof: &AtomicBool) -> Result<bool, Trouble> {
+    async fn pass(
+        &mut self,
+        batch: &mut Vec<ChannelMsg>,
+        client: &Client<'_>,
+        said_eof: &AtomicBool,
+    ) -> Result<bool, Trouble> {
         let mut pieces = Vec::with_capacity(batch.len());
         for message in batch.drain(..) {
             self.take(message, &mut pieces);
@@ -214,14 +258,22 @@ impl Output<'_> {
     fn take(&mut self, message: ChannelMsg, pieces: &mut Vec<Piece>) {
         match message {
             ChannelMsg::Data { data } => self.output(Stream::Stdout, data, pieces),
-            ChannelMsg::ExtendedData { data, ext: STDERR } => self.output(Stream::Stderr, data, pieces),
-            message @ ChannelMsg::ExitStatus { exit_status } => self.exited(Exit::Status(exit_status), message, pieces),
-            ChannelMsg::ExitSignal { ref signal_name, .. } => {
+            ChannelMsg::ExtendedData { data, ext: STDERR } => {
+                self.output(Stream::Stderr, data, pieces)
+            }
+            message @ ChannelMsg::ExitStatus { exit_status } => {
+                self.exited(Exit::Status(exit_status), message, pieces)
+            }
+            ChannelMsg::ExitSignal {
+                ref signal_name, ..
+            } => {
                 let exit = Exit::Signal(signal_word(signal_name));
                 self.exited(exit, message, pieces);
             }
             // While it is open whether the landing came about, EOF is held back: the sentence may have to come first.
-            ChannelMsg::Eof if self.probe.as_ref().is_none_or(LandingProbe::is_settled) => pieces.push(Piece::Eof),
+            ChannelMsg::Eof if self.probe.as_ref().is_none_or(LandingProbe::is_settled) => {
+                pieces.push(Piece::Eof)
+            }
             ChannelMsg::Close => pieces.push(Piece::Close),
             _ => {}
         }
@@ -232,7 +284,11 @@ impl Output<'_> {
             pieces.push(Piece::Data(stream, data));
             return;
         };
-        let leg = if stream == Stream::Stdout { Leg::Stdout } else { Leg::Stderr };
+        let leg = if stream == Stream::Stdout {
+            Leg::Stdout
+        } else {
+            Leg::Stderr
+        };
         let fed = probe.feed(leg, &data);
         if !fed.pass.is_empty() {
             pieces.push(Piece::Data(stream, Bytes::copy_from_slice(&fed.pass)));
@@ -267,8 +323,17 @@ impl Output<'_> {
             };
             let (leg, held, failure) = probe.finish(status);
             if !held.is_empty() {
-                let stream = if leg == Leg::Stdout { Stream::Stdout } else { Stream::Stderr };
-                if self.live.recorder.output([Recorded::Output(stream, &held)]).is_ok() {
+                let stream = if leg == Leg::Stdout {
+                    Stream::Stdout
+                } else {
+                    Stream::Stderr
+                };
+                if self
+                    .live
+                    .recorder
+                    .output([Recorded::Output(stream, &held)])
+                    .is_ok()
+                {
                     let length = held.len();
                     let sent = client.output(stream, held.into());
                     if tokio::time::timeout(LAST_WORDS, sent).await.is_ok() {
@@ -305,8 +370,22 @@ impl Client<'_> {
             ChannelMsg::ExitStatus { exit_status } => {
                 let _ = self.write.exit_status(*exit_status).await;
             }
-            ChannelMsg::ExitSignal { signal_name, core_dumped, error_message, lang_tag } => {
-                let _ = self.handle.exit_signal_request(self.id, signal_name.clone(), *core_dumped, error_message.clone(), lang_tag.clone()).await;
+            ChannelMsg::ExitSignal {
+                signal_name,
+                core_dumped,
+                error_message,
+                lang_tag,
+            } => {
+                let _ = self
+                    .handle
+                    .exit_signal_request(
+                        self.id,
+                        signal_name.clone(),
+                        *core_dumped,
+                        error_message.clone(),
+                        lang_tag.clone(),
+                    )
+                    .await;
             }
             _ => {}
         }
@@ -314,7 +393,12 @@ impl Client<'_> {
 }
 
 /// The direction from the operator to the amphora. Ends when the client closes its channel.
-async fn input(read: &mut ChannelReadHalf, to_amphora: &ChannelWriteHalf<client::Msg>, client: &Client<'_>, live: &LiveSession) -> Stop {
+async fn input(
+    read: &mut ChannelReadHalf,
+    to_amphora: &ChannelWriteHalf<client::Msg>,
+    client: &Client<'_>,
+    live: &LiveSession,
+) -> Stop {
     while let Some(message) = read.wait().await {
         // A send that fails means that the amphora has closed: the other direction sees that, and ends both.
         match message {
@@ -328,12 +412,19 @@ async fn input(read: &mut ChannelReadHalf, to_amphora: &ChannelWriteHalf<client:
             ChannelMsg::Eof => {
                 let _ = to_amphora.eof().await;
             }
-            ChannelMsg::WindowChange { col_width, row_height, pix_width, pix_height } => {
+            ChannelMsg::WindowChange {
+                col_width,
+                row_height,
+                pix_width,
+                pix_height,
+            } => {
                 let size = Size::clamped(col_width, row_height, pix_width, pix_height);
                 if let Err(trouble) = live.recorder.resize(size) {
                     return Stop::Trouble(trouble);
                 }
-                let _ = to_amphora.window_change(size.columns, size.rows, size.width, size.height).await;
+                let _ = to_amphora
+                    .window_change(size.columns, size.rows, size.width, size.height)
+                    .await;
             }
             ChannelMsg::Signal { signal } => {
                 let _ = to_amphora.signal(signal).await;
@@ -363,7 +454,9 @@ async fn notices(live: &LiveSession, client: &Client<'_>, pty: bool) -> Stop {
         if let Err(trouble) = live.recorder.marker(&notice) {
             return Stop::Trouble(trouble);
         }
-        let said = client.write.extended_data_bytes(STDERR, tell::line(pty, &notice));
+        let said = client
+            .write
+            .extended_data_bytes(STDERR, tell::line(pty, &notice));
         let _ = tokio::time::timeout(LAST_WORDS, said).await;
     }
     std::future::pending().await

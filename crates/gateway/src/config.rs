@@ -143,23 +143,35 @@ impl Config {
         let document = table::parse(text, &faults);
         let top = Table::root(&document, &faults);
 
-        let listen = list(&top, "listen", |t| t.parse::<SocketAddr>().map_err(|_| format!("\"{t}\" is no address and port, as in \"0.0.0.0:2222\" or \"[::]:2222\"")));
+        let listen = list(&top, "listen", |t| {
+            t.parse::<SocketAddr>().map_err(|_| {
+                format!("\"{t}\" is no address and port, as in \"0.0.0.0:2222\" or \"[::]:2222\"")
+            })
+        });
         let mut config = Self {
             listen: listen.unwrap_or_else(|| vec![SocketAddr::from(([0, 0, 0, 0], 2222))]),
-            name: top.parsed_if_there("name", host_name).unwrap_or_else(|| "gateway".to_owned()),
+            name: top
+                .parsed_if_there("name", host_name)
+                .unwrap_or_else(|| "gateway".to_owned()),
             policy: path(&top, "policy", "policy.cedar", base),
             users: path(&top, "users", "users.toml", base),
             inventory: path(&top, "inventory", "inventory.toml", base),
             state: path(&top, "state", "state", base),
             host_keys: {
                 let s = top.section("host_keys");
-                let value = HostKeys { outer: path(&s, "outer", "keys/host_ed25519", base), inner: path(&s, "inner", "keys/inner_ed25519", base) };
+                let value = HostKeys {
+                    outer: path(&s, "outer", "keys/host_ed25519", base),
+                    inner: path(&s, "inner", "keys/inner_ed25519", base),
+                };
                 s.end();
                 value
             },
             process: {
                 let s = top.section("process");
-                let value = Process { user: s.parsed_if_there("user", unix_user), signer_user: s.parsed_if_there("signer_user", unix_user) };
+                let value = Process {
+                    user: s.parsed_if_there("user", unix_user),
+                    signer_user: s.parsed_if_there("signer_user", unix_user),
+                };
                 s.end();
                 value
             },
@@ -181,15 +193,25 @@ impl Config {
                     directory: path(&s, "directory", "recordings", base),
                     reserve: size(&s, "reserve", 512 << 20),
                     max_size: size(&s, "max_size", 64 << 30),
-                    input: s.parsed_if_there("input", Input::parse).unwrap_or(Input::Never),
-                    deadline: duration(&s, "deadline", Duration::from_secs(20), Duration::from_secs(1)..=Duration::from_secs(600)),
+                    input: s
+                        .parsed_if_there("input", Input::parse)
+                        .unwrap_or(Input::Never),
+                    deadline: duration(
+                        &s,
+                        "deadline",
+                        Duration::from_secs(20),
+                        Duration::from_secs(1)..=Duration::from_secs(600),
+                    ),
                 };
                 s.end();
                 value
             },
             control: {
                 let s = top.section("control");
-                let value = Control { socket: path(&s, "socket", "run/control.sock", base), admins: list(&s, "admins", unix_user).unwrap_or_default() };
+                let value = Control {
+                    socket: path(&s, "socket", "run/control.sock", base),
+                    admins: list(&s, "admins", unix_user).unwrap_or_default(),
+                };
                 s.end();
                 value
             },
@@ -198,10 +220,25 @@ impl Config {
                 let value = Limits {
                     connections: number(&s, "connections", 4096, 1..=1_000_000),
                     unauthenticated: number(&s, "unauthenticated", 1024, 1..=1_000_000),
-                    connections_per_source: number(&s, "connections_per_source", 1024, 1..=1_000_000),
-                    unauthenticated_per_source: number(&s, "unauthenticated_per_source", 256, 1..=1_000_000),
+                    connections_per_source: number(
+                        &s,
+                        "connections_per_source",
+                        1024,
+                        1..=1_000_000,
+                    ),
+                    unauthenticated_per_source: number(
+                        &s,
+                        "unauthenticated_per_source",
+                        256,
+                        1..=1_000_000,
+                    ),
                     channels_per_connection: number(&s, "channels_per_connection", 128, 1..=10_000),
-                    login_grace: duration(&s, "login_grace", Duration::from_secs(30), Duration::from_millis(100)..=Duration::from_secs(600)),
+                    login_grace: duration(
+                        &s,
+                        "login_grace",
+                        Duration::from_secs(30),
+                        Duration::from_millis(100)..=Duration::from_secs(600),
+                    ),
                     drain: duration(&s, "drain", Duration::from_secs(30), Duration::ZERO..=DAY),
                 };
                 s.end();
@@ -210,10 +247,24 @@ impl Config {
             upstream: {
                 let s = top.section("upstream");
                 let value = Upstream {
-                    connect_timeout: duration(&s, "connect_timeout", Duration::from_secs(10), Duration::from_millis(100)..=Duration::from_secs(300)),
-                    login_users: list(&s, "login_users", |t| LoginUser::parse(t).map_err(|e| e.to_string())).unwrap_or_else(default_login_users),
-                    environment: list(&s, "environment", variable_pattern).unwrap_or_else(|| vec!["LANG".to_owned(), "LC_*".to_owned()]),
-                    keepalive: duration(&s, "keepalive", Duration::from_secs(30), Duration::from_secs(1)..=DAY),
+                    connect_timeout: duration(
+                        &s,
+                        "connect_timeout",
+                        Duration::from_secs(10),
+                        Duration::from_millis(100)..=Duration::from_secs(300),
+                    ),
+                    login_users: list(&s, "login_users", |t| {
+                        LoginUser::parse(t).map_err(|e| e.to_string())
+                    })
+                    .unwrap_or_else(default_login_users),
+                    environment: list(&s, "environment", variable_pattern)
+                        .unwrap_or_else(|| vec!["LANG".to_owned(), "LC_*".to_owned()]),
+                    keepalive: duration(
+                        &s,
+                        "keepalive",
+                        Duration::from_secs(30),
+                        Duration::from_secs(1)..=DAY,
+                    ),
                     max_keys: number(&s, "max_keys", 5, 1..=20),
                 };
                 s.end();
@@ -227,9 +278,14 @@ impl Config {
                     _ => Err(format!("\"{t}\" is neither \"human\" nor \"json\"")),
                 });
                 let level = s.parsed_if_there("level", |t| {
-                    tracing_subscriber::EnvFilter::try_new(t).map(|_| t.to_owned()).map_err(|_| format!("\"{t}\" is no log filter; try \"info\""))
+                    tracing_subscriber::EnvFilter::try_new(t)
+                        .map(|_| t.to_owned())
+                        .map_err(|_| format!("\"{t}\" is no log filter; try \"info\""))
                 });
-                let value = Log { json: json.unwrap_or(false), level: level.unwrap_or_else(|| "info".to_owned()) };
+                let value = Log {
+                    json: json.unwrap_or(false),
+                    level: level.unwrap_or_else(|| "info".to_owned()),
+                };
                 s.end();
                 value
             },
@@ -237,7 +293,11 @@ impl Config {
         top.end();
         config.listen.dedup();
         if config.listen.is_empty() {
-            faults.add(0..0, "`listen` is empty: nobody could connect", Some("listen = [\"0.0.0.0:2222\"]".to_owned()));
+            faults.add(
+                0..0,
+                "`listen` is empty: nobody could connect",
+                Some("listen = [\"0.0.0.0:2222\"]".to_owned()),
+            );
         }
         faults.finish(config)
     }
@@ -252,28 +312,91 @@ impl Config {
         };
         let texts = |values: &mut dyn Iterator<Item = String>| quoted(&values.collect::<Vec<_>>());
         let path = |p: &Path| format!("{:?}", p.display().to_string());
-        let _ = writeln!(out, "listen = {}", texts(&mut self.listen.iter().map(ToString::to_string)));
-        let _ = writeln!(out, "name = {:?}\npolicy = {}\nusers = {}\ninventory = {}\nstate = {}", self.name, path(&self.policy), path(&self.users), path(&self.inventory), path(&self.state));
-        let _ = writeln!(out, "\n[host_keys]\nouter = {}\ninner = {}", path(&self.host_keys.outer), path(&self.host_keys.inner));
+        let _ = writeln!(
+            out,
+            "listen = {}",
+            texts(&mut self.listen.iter().map(ToString::to_string))
+        );
+        let _ = writeln!(
+            out,
+            "name = {:?}\npolicy = {}\nusers = {}\ninventory = {}\nstate = {}",
+            self.name,
+            path(&self.policy),
+            path(&self.users),
+            path(&self.inventory),
+            path(&self.state)
+        );
+        let _ = writeln!(
+            out,
+            "\n[host_keys]\nouter = {}\ninner = {}",
+            path(&self.host_keys.outer),
+            path(&self.host_keys.inner)
+        );
         let _ = writeln!(out, "\n[process]");
-        for (key, user) in [("user", &self.process.user), ("signer_user", &self.process.signer_user)] {
+        for (key, user) in [
+            ("user", &self.process.user),
+            ("signer_user", &self.process.signer_user),
+        ] {
             if let Some(user) = user {
                 let _ = writeln!(out, "{key} = {user:?}");
             }
         }
         let s = &self.signer;
-        let _ = writeln!(out, "\n[signer]\nsocket = {}\nstart = {}\nkeys = {}\nsealing_key = {}", path(&s.socket), s.start, texts(&mut s.keys.iter().map(|p| p.display().to_string())), path(&s.sealing_key));
+        let _ = writeln!(
+            out,
+            "\n[signer]\nsocket = {}\nstart = {}\nkeys = {}\nsealing_key = {}",
+            path(&s.socket),
+            s.start,
+            texts(&mut s.keys.iter().map(|p| p.display().to_string())),
+            path(&s.sealing_key)
+        );
         if let Some(agent) = &s.agent {
             let _ = writeln!(out, "agent = {}", path(agent));
         }
         let r = &self.recording;
-        let _ = writeln!(out, "\n[recording]\ndirectory = {}\nreserve = {:?}\nmax_size = {:?}\ninput = {:?}\ndeadline = {:?}", path(&r.directory), show_size(r.reserve), show_size(r.max_size), r.input.name(), show_duration(r.deadline));
-        let _ = writeln!(out, "\n[control]\nsocket = {}\nadmins = {}", path(&self.control.socket), quoted(&self.control.admins));
+        let _ = writeln!(
+            out,
+            "\n[recording]\ndirectory = {}\nreserve = {:?}\nmax_size = {:?}\ninput = {:?}\ndeadline = {:?}",
+            path(&r.directory),
+            show_size(r.reserve),
+            show_size(r.max_size),
+            r.input.name(),
+            show_duration(r.deadline)
+        );
+        let _ = writeln!(
+            out,
+            "\n[control]\nsocket = {}\nadmins = {}",
+            path(&self.control.socket),
+            quoted(&self.control.admins)
+        );
         let l = &self.limits;
-        let _ = writeln!(out, "\n[limits]\nconnections = {}\nunauthenticated = {}\nconnections_per_source = {}\nunauthenticated_per_source = {}\nchannels_per_connection = {}\nlogin_grace = {:?}\ndrain = {:?}", l.connections, l.unauthenticated, l.connections_per_source, l.unauthenticated_per_source, l.channels_per_connection, show_duration(l.login_grace), show_duration(l.drain));
+        let _ = writeln!(
+            out,
+            "\n[limits]\nconnections = {}\nunauthenticated = {}\nconnections_per_source = {}\nunauthenticated_per_source = {}\nchannels_per_connection = {}\nlogin_grace = {:?}\ndrain = {:?}",
+            l.connections,
+            l.unauthenticated,
+            l.connections_per_source,
+            l.unauthenticated_per_source,
+            l.channels_per_connection,
+            show_duration(l.login_grace),
+            show_duration(l.drain)
+        );
         let u = &self.upstream;
-        let _ = writeln!(out, "\n[upstream]\nconnect_timeout = {:?}\nlogin_users = {}\nenvironment = {}\nkeepalive = {:?}\nmax_keys = {}", show_duration(u.connect_timeout), texts(&mut u.login_users.iter().map(ToString::to_string)), quoted(&u.environment), show_duration(u.keepalive), u.max_keys);
-        let _ = writeln!(out, "\n[log]\nformat = {:?}\nlevel = {:?}", if self.log.json { "json" } else { "human" }, self.log.level);
+        let _ = writeln!(
+            out,
+            "\n[upstream]\nconnect_timeout = {:?}\nlogin_users = {}\nenvironment = {}\nkeepalive = {:?}\nmax_keys = {}",
+            show_duration(u.connect_timeout),
+            texts(&mut u.login_users.iter().map(ToString::to_string)),
+            quoted(&u.environment),
+            show_duration(u.keepalive),
+            u.max_keys
+        );
+        let _ = writeln!(
+            out,
+            "\n[log]\nformat = {:?}\nlevel = {:?}",
+            if self.log.json { "json" } else { "human" },
+            self.log.level
+        );
         out
     }
 
@@ -292,16 +415,29 @@ impl Config {
         keep("state", next.state != running.state);
         keep("host_keys", next.host_keys != running.host_keys);
         keep("process", next.process != running.process);
-        keep("recording.directory and recording.reserve", (&next.recording.directory, next.recording.reserve) != (&running.recording.directory, running.recording.reserve));
-        keep("signer.socket and signer.start", (&next.signer.socket, next.signer.start) != (&running.signer.socket, running.signer.start));
-        keep("control.socket", next.control.socket != running.control.socket);
+        keep(
+            "recording.directory and recording.reserve",
+            (&next.recording.directory, next.recording.reserve)
+                != (&running.recording.directory, running.recording.reserve),
+        );
+        keep(
+            "signer.socket and signer.start",
+            (&next.signer.socket, next.signer.start)
+                != (&running.signer.socket, running.signer.start),
+        );
+        keep(
+            "control.socket",
+            next.control.socket != running.control.socket,
+        );
         keep("log", next.log != running.log);
         next.listen.clone_from(&running.listen);
         next.name.clone_from(&running.name);
         next.state.clone_from(&running.state);
         next.host_keys = running.host_keys.clone();
         next.process = running.process.clone();
-        next.recording.directory.clone_from(&running.recording.directory);
+        next.recording
+            .directory
+            .clone_from(&running.recording.directory);
         next.recording.reserve = running.recording.reserve;
         next.signer.socket.clone_from(&running.signer.socket);
         next.signer.start = running.signer.start;
@@ -313,10 +449,13 @@ impl Config {
     /// Whether an environment variable may go on to the amphora.
     #[must_use]
     pub fn passes_environment(&self, name: &str) -> bool {
-        self.upstream.environment.iter().any(|pattern| match pattern.strip_suffix('*') {
-            Some(prefix) => name.starts_with(prefix),
-            None => name == pattern,
-        })
+        self.upstream
+            .environment
+            .iter()
+            .any(|pattern| match pattern.strip_suffix('*') {
+                Some(prefix) => name.starts_with(prefix),
+                None => name == pattern,
+            })
     }
 }
 
@@ -326,7 +465,9 @@ impl Input {
             "never" => Ok(Self::Never),
             "without-pty" => Ok(Self::WithoutPty),
             "always" => Ok(Self::Always),
-            _ => Err(format!("\"{text}\" is none of \"never\", \"without-pty\", \"always\"")),
+            _ => Err(format!(
+                "\"{text}\" is none of \"never\", \"without-pty\", \"always\""
+            )),
         }
     }
 
@@ -350,23 +491,48 @@ impl Input {
 }
 
 fn default_login_users() -> Vec<LoginUser> {
-    ["cloud-user", "ubuntu", "centos"].iter().filter_map(|name| LoginUser::parse(name).ok()).collect()
+    ["cloud-user", "ubuntu", "centos"]
+        .iter()
+        .filter_map(|name| LoginUser::parse(name).ok())
+        .collect()
 }
 
 fn host_name(text: &str) -> Result<String, String> {
-    let good = !text.is_empty() && text.len() <= 255 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b));
-    if good { Ok(text.to_owned()) } else { Err(format!("{text:?} is no host name")) }
+    let good = !text.is_empty()
+        && text.len() <= 255
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b));
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is no host name"))
+    }
 }
 
 fn unix_user(text: &str) -> Result<String, String> {
-    let good = !text.is_empty() && text.len() <= 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-    if good { Ok(text.to_owned()) } else { Err(format!("{text:?} is no user name or number")) }
+    let good = !text.is_empty()
+        && text.len() <= 32
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is no user name or number"))
+    }
 }
 
 fn variable_pattern(text: &str) -> Result<String, String> {
     let name = text.strip_suffix('*').unwrap_or(text);
     let good = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if good { Ok(text.to_owned()) } else { Err(format!("{text:?} is no variable name; \"LANG\" or \"LC_*\" would be")) }
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "{text:?} is no variable name; \"LANG\" or \"LC_*\" would be"
+        ))
+    }
 }
 
 #[cfg(test)]
@@ -385,7 +551,10 @@ mod tests {
 
     #[test]
     fn the_example_with_every_comment_opened_still_loads() {
-        let opened: String = EXAMPLE.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
+        let opened: String = EXAMPLE
+            .lines()
+            .map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n")
+            .collect();
         let config = Config::parse(Path::new("x/ampgate.toml"), &opened).unwrap();
         assert_eq!(config.process.user.as_deref(), Some("ampgate"));
         assert_eq!(config.signer.keys.len(), 1);
@@ -393,7 +562,10 @@ mod tests {
 
     #[test]
     fn what_check_prints_reads_back_as_the_same_configuration() {
-        let opened: String = EXAMPLE.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
+        let opened: String = EXAMPLE
+            .lines()
+            .map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n")
+            .collect();
         let config = Config::parse(Path::new("/etc/ampgate/ampgate.toml"), &opened).unwrap();
         let again = Config::parse(Path::new("/elsewhere/other.toml"), &config.to_toml()).unwrap();
         assert_eq!(config, again);
@@ -406,7 +578,17 @@ mod tests {
         let faults = Config::parse(Path::new("ampgate.toml"), text).unwrap_err();
         let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
         let all = shown.join("\n");
-        for wanted in ["ampgate.toml:1:", "ampgate.toml:2:", "ampgate.toml:4:", "ampgate.toml:5:", "ampgate.toml:7:", "ampgate.toml:8:", "did you mean listen?", "`connections` must be a whole number", "without-pty"] {
+        for wanted in [
+            "ampgate.toml:1:",
+            "ampgate.toml:2:",
+            "ampgate.toml:4:",
+            "ampgate.toml:5:",
+            "ampgate.toml:7:",
+            "ampgate.toml:8:",
+            "did you mean listen?",
+            "`connections` must be a whole number",
+            "without-pty",
+        ] {
             assert!(all.contains(wanted), "{wanted:?} is missing in:\n{all}");
         }
         assert_eq!(faults.len(), 6, "{all}");
@@ -416,10 +598,19 @@ mod tests {
     fn a_reload_takes_what_it_can_and_names_what_waits() {
         let running = Config::parse(Path::new("ampgate.toml"), "").unwrap();
         let text = "listen = [\"127.0.0.1:1\"]\n[limits]\nconnections = 7\n[upstream]\nconnect_timeout = \"3s\"\n[signer]\nkeys = [\"new\"]\n";
-        let (next, waiting) = Config::parse(Path::new("ampgate.toml"), text).unwrap().after_reload(&running);
+        let (next, waiting) = Config::parse(Path::new("ampgate.toml"), text)
+            .unwrap()
+            .after_reload(&running);
         assert_eq!(waiting, ["listen"]);
         assert_eq!(next.listen, running.listen);
-        assert_eq!((next.limits.connections, next.upstream.connect_timeout, next.signer.keys.len()), (7, Duration::from_secs(3), 1));
+        assert_eq!(
+            (
+                next.limits.connections,
+                next.upstream.connect_timeout,
+                next.signer.keys.len()
+            ),
+            (7, Duration::from_secs(3), 1)
+        );
     }
 
     #[test]

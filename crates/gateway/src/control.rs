@@ -26,9 +26,23 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
-    Sessions { live: bool, user: Option<String>, load_balancer: Option<String>, amphora: Option<String>, since: Option<Timestamp>, until: Option<Timestamp>, before: Option<String>, limit: usize },
-    Show { session: String },
-    Kill { session: String, reason: String },
+    Sessions {
+        live: bool,
+        user: Option<String>,
+        load_balancer: Option<String>,
+        amphora: Option<String>,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+        before: Option<String>,
+        limit: usize,
+    },
+    Show {
+        session: String,
+    },
+    Kill {
+        session: String,
+        reason: String,
+    },
     Status,
 }
 
@@ -36,11 +50,20 @@ pub enum Request {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub enum Answer {
-    Sessions { rows: Vec<SessionRow>, next: Option<String> },
-    Session { row: Box<SessionRow> },
-    Done { text: String },
+    Sessions {
+        rows: Vec<SessionRow>,
+        next: Option<String>,
+    },
+    Session {
+        row: Box<SessionRow>,
+    },
+    Done {
+        text: String,
+    },
     Status(Box<Status>),
-    Error { text: String },
+    Error {
+        text: String,
+    },
 }
 
 /// The state of a running gateway.
@@ -97,13 +120,29 @@ async fn attend(gateway: &Arc<Gateway>, stream: UnixStream) -> std::io::Result<(
     let uid = stream.peer_cred()?.uid();
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(read.take(MAX_REQUEST)).read_line(&mut line).await?;
+    BufReader::new(read.take(MAX_REQUEST))
+        .read_line(&mut line)
+        .await?;
     let answer = match serde_json::from_str::<Request>(&line) {
-        Err(error) => Answer::Error { text: format!("that is no request: {error}") },
+        Err(error) => Answer::Error {
+            text: format!("that is no request: {error}"),
+        },
         Ok(request) if !may(gateway, uid) => {
             let word = format!("{request:?}");
-            gateway.journal(None, Event::ControlRefused { uid, request: word.into(), reason: "not an admin".into() });
-            Answer::Error { text: format!("user {} may not do this; add the user to [control] admins", name_of(uid)) }
+            gateway.journal(
+                None,
+                Event::ControlRefused {
+                    uid,
+                    request: word.into(),
+                    reason: "not an admin".into(),
+                },
+            );
+            Answer::Error {
+                text: format!(
+                    "user {} may not do this; add the user to [control] admins",
+                    name_of(uid)
+                ),
+            }
         }
         Ok(request) => answer(gateway, uid, request).await,
     };
@@ -114,43 +153,91 @@ async fn attend(gateway: &Arc<Gateway>, stream: UnixStream) -> std::io::Result<(
 
 fn may(gateway: &Gateway, uid: u32) -> bool {
     let own = rustix::process::geteuid().as_raw();
-    uid == 0 || uid == own || gateway.config().control.admins.iter().any(|admin| uid_of(admin) == Some(uid))
+    uid == 0
+        || uid == own
+        || gateway
+            .config()
+            .control
+            .admins
+            .iter()
+            .any(|admin| uid_of(admin) == Some(uid))
 }
 
 /// The number of a user given by name or number.
 pub fn uid_of(user: &str) -> Option<u32> {
-    user.parse().ok().or_else(|| nix::unistd::User::from_name(user).ok().flatten().map(|u| u.uid.as_raw()))
+    user.parse().ok().or_else(|| {
+        nix::unistd::User::from_name(user)
+            .ok()
+            .flatten()
+            .map(|u| u.uid.as_raw())
+    })
 }
 
 fn name_of(uid: u32) -> String {
-    nix::unistd::User::from_uid(uid.into()).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
+    nix::unistd::User::from_uid(uid.into())
+        .ok()
+        .flatten()
+        .map_or_else(|| uid.to_string(), |user| user.name)
 }
 
 async fn answer(gateway: &Arc<Gateway>, uid: u32, request: Request) -> Answer {
     match request {
-        Request::Sessions { live, user, load_balancer, amphora, since, until, before, limit } => {
+        Request::Sessions {
+            live,
+            user,
+            load_balancer,
+            amphora,
+            since,
+            until,
+            before,
+            limit,
+        } => {
             up_to_date(gateway).await;
-            let query = Query { live, user, load_balancer, amphora, since, until, before, limit };
+            let query = Query {
+                live,
+                user,
+                load_balancer,
+                amphora,
+                since,
+                until,
+                before,
+                limit,
+            };
             match gateway.index.sessions(&query) {
                 Ok(Page { rows, next }) => Answer::Sessions { rows, next },
-                Err(error) => Answer::Error { text: error.to_string() },
+                Err(error) => Answer::Error {
+                    text: error.to_string(),
+                },
             }
         }
         Request::Show { session } => {
             up_to_date(gateway).await;
             match gateway.index.session(&session) {
                 Ok(Some(row)) => Answer::Session { row: Box::new(row) },
-                Ok(None) => Answer::Error { text: no_such(&session) },
-                Err(error) => Answer::Error { text: error.to_string() },
+                Ok(None) => Answer::Error {
+                    text: no_such(&session),
+                },
+                Err(error) => Answer::Error {
+                    text: error.to_string(),
+                },
             }
         }
         Request::Kill { session, reason } => {
-            let found = SessionId::parse(&session).ok().and_then(|id| gateway.sessions.find(id));
+            let found = SessionId::parse(&session)
+                .ok()
+                .and_then(|id| gateway.sessions.find(id));
             match found {
-                None => Answer::Error { text: format!("{} that is live", no_such(&session)) },
+                None => Answer::Error {
+                    text: format!("{} that is live", no_such(&session)),
+                },
                 Some(live) => {
-                    live.end(Trouble::Killed { by: name_of(uid), why: reason });
-                    Answer::Done { text: format!("session {session} ends") }
+                    live.end(Trouble::Killed {
+                        by: name_of(uid),
+                        why: reason,
+                    });
+                    Answer::Done {
+                        text: format!("session {session} ends"),
+                    }
                 }
             }
         }
@@ -171,7 +258,10 @@ fn no_such(session: &str) -> String {
 fn status(gateway: &Gateway) -> Status {
     let (connections, unauthenticated) = gateway.places.now();
     let totals = &gateway.totals;
-    let (mut recorded, mut relayed) = (totals.recorded.load(Ordering::Relaxed), totals.relayed.load(Ordering::Relaxed));
+    let (mut recorded, mut relayed) = (
+        totals.recorded.load(Ordering::Relaxed),
+        totals.relayed.load(Ordering::Relaxed),
+    );
     let live = gateway.sessions.all();
     for session in &live {
         // In this order: what is relayed was recorded before, so a difference is never one of timing.
@@ -190,7 +280,8 @@ fn status(gateway: &Gateway) -> Status {
         closed_sessions: totals.closed.load(Ordering::Relaxed),
         recorded_bytes: recorded,
         relayed_bytes: relayed,
-        relayed_but_not_recorded: i64::try_from(relayed.saturating_sub(recorded)).unwrap_or(i64::MAX),
+        relayed_but_not_recorded: i64::try_from(relayed.saturating_sub(recorded))
+            .unwrap_or(i64::MAX),
         unsealed_recordings: totals.unsealed.load(Ordering::Relaxed),
         pins: gateway.pins.count(),
         index_behind: gateway.index_behind(),
@@ -212,7 +303,9 @@ pub fn ask(socket: &Path, request: &Request) -> anyhow::Result<Answer> {
     stream.write_all(&line)?;
     let mut answer = String::new();
     std::io::BufReader::new(stream).read_line(&mut answer)?;
-    match serde_json::from_str(&answer).context("the gateway's answer cannot be read; is it another version?")? {
+    match serde_json::from_str(&answer)
+        .context("the gateway's answer cannot be read; is it another version?")?
+    {
         Answer::Error { text } => anyhow::bail!("{text}"),
         answer => Ok(answer),
     }

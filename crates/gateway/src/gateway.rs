@@ -71,14 +71,27 @@ impl Gateway {
         let config = Arc::clone(&rules.config);
         let outer = host_key(&config.host_keys.outer)?;
         let inner = host_key(&config.host_keys.inner)?;
-        let ssh = Ssh { outer: crate::ssh::outer(&config, outer), inner: crate::ssh::inner(inner) };
-        let store = Store::open(&config.recording.directory, config.recording.reserve).context("the recording store cannot be opened")?;
-        let journal = Arc::new(Journal::open(&config.state.join("journal")).context("the journal cannot be opened; is another gateway running on this directory?")?);
-        let (index, rebuilt) = Index::open_or_new(&config.state.join("index")).context("the session index cannot be opened")?;
-        let feed = index.follow(&journal, rebuilt).context("the session index cannot follow the journal")?;
-        let pins = Pins::open(&config.state.join("pins.jsonl")).context("the host key pins cannot be opened")?;
-        let key_memory = KeyMemory::open(&config.state.join("keys.json")).context("the memory of octavia keys cannot be opened")?;
-        let sealer = SealClient::connect(&config.signer.socket).await.context("the signer does not answer; is it running (`ampgate signer`)?")?;
+        let ssh = Ssh {
+            outer: crate::ssh::outer(&config, outer),
+            inner: crate::ssh::inner(inner),
+        };
+        let store = Store::open(&config.recording.directory, config.recording.reserve)
+            .context("the recording store cannot be opened")?;
+        let journal = Arc::new(Journal::open(&config.state.join("journal")).context(
+            "the journal cannot be opened; is another gateway running on this directory?",
+        )?);
+        let (index, rebuilt) = Index::open_or_new(&config.state.join("index"))
+            .context("the session index cannot be opened")?;
+        let feed = index
+            .follow(&journal, rebuilt)
+            .context("the session index cannot follow the journal")?;
+        let pins = Pins::open(&config.state.join("pins.jsonl"))
+            .context("the host key pins cannot be opened")?;
+        let key_memory = KeyMemory::open(&config.state.join("keys.json"))
+            .context("the memory of octavia keys cannot be opened")?;
+        let sealer = SealClient::connect(&config.signer.socket)
+            .await
+            .context("the signer does not answer; is it running (`ampgate signer`)?")?;
         let sealing_key = PublicKey::from_raw(*sealer.sealing_public_key());
         Ok(Arc::new(Self {
             name: config.name.clone(),
@@ -148,9 +161,14 @@ impl Gateway {
             return Ok(());
         }
         let signature = self.seal(&head.message()).await?;
-        match self.journal.append_seal(&head, &signature, &self.sealing_key.fingerprint()) {
+        match self
+            .journal
+            .append_seal(&head, &signature, &self.sealing_key.fingerprint())
+        {
             // The seal itself is a line too, and no reason for another.
-            Ok(appended) => self.journal_sealed.store(appended.head.seq, Ordering::Release),
+            Ok(appended) => self
+                .journal_sealed
+                .store(appended.head.seq, Ordering::Release),
             Err(error) => self.journal_is_lost(&error.to_string()),
         }
         Ok(())
@@ -158,10 +176,16 @@ impl Gateway {
 
     fn journal_is_lost(&self, error: &str) {
         if !self.journal_failed.swap(true, Ordering::AcqRel) {
-            tracing::error!(error, "the journal cannot be written: no new sessions, and the running ones end");
+            tracing::error!(
+                error,
+                "the journal cannot be written: no new sessions, and the running ones end"
+            );
         }
         for live in self.sessions.all() {
-            live.end(Trouble::Recorder { told: "the journal could not be written", detail: error.to_owned() });
+            live.end(Trouble::Recorder {
+                told: "the journal could not be written",
+                detail: error.to_owned(),
+            });
         }
     }
 
@@ -169,7 +193,10 @@ impl Gateway {
     /// While nothing new may begin: shutting down, or without a journal.
     pub fn takes_sessions(&self) -> Result<(), Trouble> {
         if self.journal_failed.load(Ordering::Acquire) {
-            return Err(Trouble::Recorder { told: "the journal could not be written", detail: "it failed before".to_owned() });
+            return Err(Trouble::Recorder {
+                told: "the journal could not be written",
+                detail: "it failed before".to_owned(),
+            });
         }
         if self.draining.load(Ordering::Acquire) {
             return Err(Trouble::Draining);
@@ -193,7 +220,12 @@ impl Gateway {
         let signed = self.sealer.seal(message).await.map_err(|e| e.to_string());
         let answered = self.signer_answers.swap(signed.is_ok(), Ordering::AcqRel);
         match &signed {
-            Err(error) if answered => self.journal(None, Event::SignerStopped { reason: error.as_str().into() }),
+            Err(error) if answered => self.journal(
+                None,
+                Event::SignerStopped {
+                    reason: error.as_str().into(),
+                },
+            ),
             Ok(_) if !answered => self.signer_started().await,
             _ => {}
         }
@@ -204,25 +236,44 @@ impl Gateway {
     pub async fn signer_started(&self) {
         let config = self.config();
         let keys = crate::upstream::key_ring(&config).await.unwrap_or_default();
-        let octavia_keys = keys.iter().map(|key| crate::outer::fingerprint(key).into()).collect();
-        self.journal(None, Event::SignerStarted { socket: config.signer.socket.display().to_string().into(), octavia_keys, sealing_key: self.sealing_key.fingerprint().into() });
+        let octavia_keys = keys
+            .iter()
+            .map(|key| crate::outer::fingerprint(key).into())
+            .collect();
+        self.journal(
+            None,
+            Event::SignerStarted {
+                socket: config.signer.socket.display().to_string().into(),
+                octavia_keys,
+                sealing_key: self.sealing_key.fingerprint().into(),
+            },
+        );
     }
 
     /// The path below the store, as journal and index name a recording.
     pub fn recording_name(&self, path: &Path) -> String {
-        path.strip_prefix(self.store.dir()).unwrap_or(path).display().to_string()
+        path.strip_prefix(self.store.dir())
+            .unwrap_or(path)
+            .display()
+            .to_string()
     }
 
     pub fn count_closed(&self, recorded: u64, relayed: u64, sealed: bool) {
         self.totals.closed.fetch_add(1, Ordering::Relaxed);
         self.totals.recorded.fetch_add(recorded, Ordering::Relaxed);
         self.totals.relayed.fetch_add(relayed, Ordering::Relaxed);
-        self.totals.unsealed.fetch_add(u64::from(!sealed), Ordering::Relaxed);
+        self.totals
+            .unsealed
+            .fetch_add(u64::from(!sealed), Ordering::Relaxed);
     }
 
     /// Lets the index take in what is left, and closes it.
     pub fn finish_index(&self) {
-        let feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let feed = self
+            .feed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         drop(feed);
     }
 
@@ -235,7 +286,8 @@ impl Gateway {
     /// Whether the index has everything up to now; asked before it is read.
     pub fn index_is_current(&self) -> bool {
         let feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner);
-        feed.as_ref().is_some_and(|feed| feed.caught_up(Duration::from_secs(2)))
+        feed.as_ref()
+            .is_some_and(|feed| feed.caught_up(Duration::from_secs(2)))
     }
 }
 
@@ -258,7 +310,11 @@ impl Drop for OpenChannel {
 impl Connection {
     pub fn new(source: SocketAddr) -> Self {
         let id = u64::from_be_bytes(random());
-        Self { id: format!("{id:016x}"), source, channels: Arc::default() }
+        Self {
+            id: format!("{id:016x}"),
+            source,
+            channels: Arc::default(),
+        }
     }
 
     /// A place for one more channel, also behind a jump, if there is one.
@@ -281,7 +337,9 @@ pub fn random<const N: usize>() -> [u8; N] {
 }
 
 fn host_key(path: &Path) -> anyhow::Result<russh::keys::PrivateKey> {
-    let text = std::fs::read(path).with_context(|| format!("the host key {} cannot be read", path.display()))?;
+    let text = std::fs::read(path)
+        .with_context(|| format!("the host key {} cannot be read", path.display()))?;
     let text = zeroize::Zeroizing::new(text);
-    russh::keys::PrivateKey::from_openssh(&*text).with_context(|| format!("{} is no OpenSSH private key", path.display()))
+    russh::keys::PrivateKey::from_openssh(&*text)
+        .with_context(|| format!("{} is no OpenSSH private key", path.display()))
 }

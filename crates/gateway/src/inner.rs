@@ -19,7 +19,12 @@ pub struct Inner {
 
 impl Inner {
     pub fn new(visit: Visit, outer_login: String, logged_in: watch::Sender<bool>) -> Self {
-        Self { visit: Some(visit), bound: None, outer_login, logged_in }
+        Self {
+            visit: Some(visit),
+            bound: None,
+            outer_login,
+            logged_in,
+        }
     }
 }
 
@@ -28,15 +33,27 @@ impl Handler for Inner {
 
     /// The first `none` settles the landing; russh takes no further authentication after it.
     async fn auth_none(&mut self, user: &str) -> Result<Auth, Self::Error> {
-        let Some(visit) = self.visit.take() else { return Ok(Auth::reject()) };
+        let Some(visit) = self.visit.take() else {
+            return Ok(Auth::reject());
+        };
         self.bound = Some(Arc::new(visit.landing_as(user, &self.outer_login)));
         let _ = self.logged_in.send(true);
         Ok(Auth::Accept)
     }
 
-    async fn channel_open_session(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle, session: &mut Session) -> Result<(), Self::Error> {
-        let Some(visit) = &self.bound else { return Err(russh::Error::NotAuthenticated) };
-        let Some(place) = visit.connection.another_channel(&visit.gateway.config().limits) else {
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let Some(visit) = &self.bound else {
+            return Err(russh::Error::NotAuthenticated);
+        };
+        let Some(place) = visit
+            .connection
+            .another_channel(&visit.gateway.config().limits)
+        else {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         };

@@ -30,36 +30,62 @@ pub struct Door {
 }
 
 /// Answers the request, and on success serves the inner connection until it ends.
-pub async fn through(door: Door, channel: Channel<Msg>, host: String, port: u32, reply: ChannelOpenHandle) {
+pub async fn through(
+    door: Door,
+    channel: Channel<Msg>,
+    host: String,
+    port: u32,
+    reply: ChannelOpenHandle,
+) {
     let visit = match visit(&door, &host, port).await {
         Ok(visit) => visit,
         Err(unresolved) => {
             let session = door.gateway.new_session_id();
-            let reason = ChannelOpenFailure::Other { code: ChannelOpenFailure::AdministrativelyProhibited.code(), reason: unresolved.told.told(&session) };
+            let reason = ChannelOpenFailure::Other {
+                code: ChannelOpenFailure::AdministrativelyProhibited.code(),
+                reason: unresolved.told.told(&session),
+            };
             reply.reject(reason).await;
-            door.gateway.journal(Some(session), Event::JumpRefused {
-                connection: door.connection.id.as_str().into(),
-                user: door.principal.name().as_str().into(),
-                source: door.connection.source.ip().to_string().into(),
-                host: host.as_str().into(),
-                port,
-                reason: unresolved.reason(&door.gateway.rules(), &door.principal).into(),
-            });
+            door.gateway.journal(
+                Some(session),
+                Event::JumpRefused {
+                    connection: door.connection.id.as_str().into(),
+                    user: door.principal.name().as_str().into(),
+                    source: door.connection.source.ip().to_string().into(),
+                    host: host.as_str().into(),
+                    port,
+                    reason: unresolved
+                        .reason(&door.gateway.rules(), &door.principal)
+                        .into(),
+                },
+            );
             return;
         }
     };
-    door.gateway.journal(None, Event::JumpAccepted {
-        connection: door.connection.id.as_str().into(),
-        user: door.principal.name().as_str().into(),
-        source: door.connection.source.ip().to_string().into(),
-        target: host.as_str().into(),
-    });
+    door.gateway.journal(
+        None,
+        Event::JumpAccepted {
+            connection: door.connection.id.as_str().into(),
+            user: door.principal.name().as_str().into(),
+            source: door.connection.source.ip().to_string().into(),
+            target: host.as_str().into(),
+        },
+    );
     reply.accept().await;
     let config = Arc::clone(&door.gateway.ssh.inner);
     let grace = door.gateway.config().limits.login_grace;
     let (logged_in, seen) = watch::channel(false);
     let inner = Inner::new(visit, door.login, logged_in);
-    if let Err(error) = wire::serve(channel.into_stream(), config, inner, Cut::default(), seen, grace).await {
+    if let Err(error) = wire::serve(
+        channel.into_stream(),
+        config,
+        inner,
+        Cut::default(),
+        seen,
+        grace,
+    )
+    .await
+    {
         tracing::debug!(connection = %door.connection.id, %error, "inner connection ended");
     }
     drop(door.place);
@@ -70,12 +96,23 @@ async fn visit(door: &Door, host: &str, port: u32) -> Result<Visit, Unresolved> 
     let rules = door.gateway.rules();
     door.gateway.takes_sessions()?;
     if port != SSH_PORT {
-        let told = Trouble::NotOffered(format!("only port {SSH_PORT} of an amphora can be reached here, not port {port}"));
+        let told = Trouble::NotOffered(format!(
+            "only port {SSH_PORT} of an amphora can be reached here, not port {port}"
+        ));
         return Err(told.into());
     }
     // The connection may be older than the users file.
-    let principal = rules.users.recheck(&door.principal, Timestamp::now()).map_err(|gone| Trouble::Revoked(gone.to_string()))?;
+    let principal = rules
+        .users
+        .recheck(&door.principal, Timestamp::now())
+        .map_err(|gone| Trouble::Revoked(gone.to_string()))?;
     let name = TargetName::parse(host);
     let amphora = admit::resolve(&rules, &principal, name.as_ref().ok()).await?;
-    Ok(Visit::jump(&door.gateway, &door.connection, &door.principal, amphora, host))
+    Ok(Visit::jump(
+        &door.gateway,
+        &door.connection,
+        &door.principal,
+        amphora,
+        host,
+    ))
 }

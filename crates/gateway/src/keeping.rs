@@ -22,19 +22,24 @@ const SEAL_JOURNAL_EVERY: Duration = Duration::from_secs(10);
 const REVIEW_EVERY: Duration = Duration::from_secs(2);
 
 /// Starts the thread that may wait for disks. It ends when `stop` is set.
-pub fn sync(gateway: Arc<Gateway>, stop: Arc<AtomicBool>) -> std::io::Result<std::thread::JoinHandle<()>> {
-    std::thread::Builder::new().name("sync".to_owned()).spawn(move || {
-        while !stop.load(Ordering::Acquire) {
-            for live in gateway.sessions.all() {
-                if let Err(trouble) = live.recorder.sync() {
-                    live.end(trouble);
+pub fn sync(
+    gateway: Arc<Gateway>,
+    stop: Arc<AtomicBool>,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name("sync".to_owned())
+        .spawn(move || {
+            while !stop.load(Ordering::Acquire) {
+                for live in gateway.sessions.all() {
+                    if let Err(trouble) = live.recorder.sync() {
+                        live.end(trouble);
+                    }
                 }
+                gateway.sync_journal();
+                std::thread::sleep(SYNC_EVERY);
             }
             gateway.sync_journal();
-            std::thread::sleep(SYNC_EVERY);
-        }
-        gateway.sync_journal();
-    })
+        })
 }
 
 /// Has the head of every recording on which something happened signed. Runs for ever.
@@ -49,7 +54,10 @@ pub async fn prove(gateway: Arc<Gateway>) {
                 tracing::warn!(error, "the signer seals nothing");
                 if since.elapsed() >= gateway.config().recording.deadline {
                     for live in gateway.sessions.all() {
-                        live.end(Trouble::Recorder { told: "the signer seals nothing", detail: error.clone() });
+                        live.end(Trouble::Recorder {
+                            told: "the signer seals nothing",
+                            detail: error.clone(),
+                        });
                     }
                 }
             }
@@ -69,7 +77,10 @@ async fn prove_all(gateway: &Gateway) -> Result<(), String> {
                 continue;
             }
         };
-        let signature = gateway.seal(&head.message()).await.inspect_err(|_| live.recorder.still_unproven())?;
+        let signature = gateway
+            .seal(&head.message())
+            .await
+            .inspect_err(|_| live.recorder.still_unproven())?;
         if let Err(trouble) = live.recorder.prove(&head, &signature) {
             live.end(trouble);
         }
@@ -112,12 +123,18 @@ pub async fn review_now(gateway: &Gateway) -> usize {
 
 /// Whether the grant would be given again, to the principal and for the amphora as the files have them now.
 async fn still_allowed(rules: &Rules, grant: &Grant, now: Timestamp) -> Result<(), String> {
-    let principal = rules.users.recheck(grant.principal(), now).map_err(|gone| gone.to_string())?;
+    let principal = rules
+        .users
+        .recheck(grant.principal(), now)
+        .map_err(|gone| gone.to_string())?;
     let amphora = match rules.inventory.by_id(&grant.amphora().id).await {
         Ok(Some(amphora)) => amphora,
         Ok(None) => return Err("the amphora has left the inventory".to_owned()),
         // An inventory that cannot be asked decides nothing: the last known amphora stands.
         Err(_) => Arc::clone(grant.amphora()),
     };
-    rules.policy.recheck(grant, &principal, &amphora, now).map_err(|refusal| refusal.ended_text().to_owned())
+    rules
+        .policy
+        .recheck(grant, &principal, &amphora, now)
+        .map_err(|refusal| refusal.ended_text().to_owned())
 }

@@ -33,7 +33,9 @@ pub struct Landed {
 pub async fn land(upstream: Upstream, grant: &Grant, asked: &Asked) -> Result<Landed, Trouble> {
     match tokio::time::timeout(PATIENCE, request(upstream, grant, asked)).await {
         Ok(landed) => landed,
-        Err(_late) => Err(Trouble::Refused("the amphora did not start the program in time".to_owned())),
+        Err(_late) => Err(Trouble::Refused(
+            "the amphora did not start the program in time".to_owned(),
+        )),
     }
 }
 
@@ -45,10 +47,22 @@ async fn request(upstream: Upstream, grant: &Grant, asked: &Asked) -> Result<Lan
     }
     if let Some(terminal) = &asked.terminal {
         let size = terminal.size;
-        write.request_pty(false, &terminal.name, size.columns, size.rows, size.width, size.height, &terminal.modes).await.map_err(broken)?;
+        write
+            .request_pty(
+                false,
+                &terminal.name,
+                size.columns,
+                size.rows,
+                size.width,
+                size.height,
+                &terminal.modes,
+            )
+            .await
+            .map_err(broken)?;
     }
     let nonce = Nonce::new(u128::from_be_bytes(random()));
-    let (request, probe) = upstream_request(grant.landing(), &asked.ask, asked.terminal.is_some(), nonce);
+    let (request, probe) =
+        upstream_request(grant.landing(), &asked.ask, asked.terminal.is_some(), nonce);
     match request {
         UpstreamRequest::Shell => write.request_shell(true).await,
         UpstreamRequest::Exec(command) => write.exec(true, command).await,
@@ -58,12 +72,30 @@ async fn request(upstream: Upstream, grant: &Grant, asked: &Asked) -> Result<Lan
     let mut early = Vec::new();
     loop {
         match read.wait().await {
-            Some(ChannelMsg::Success) => return Ok(Landed { read, write, probe, early, upstream }),
+            Some(ChannelMsg::Success) => {
+                return Ok(Landed {
+                    read,
+                    write,
+                    probe,
+                    early,
+                    upstream,
+                });
+            }
             Some(ChannelMsg::Failure) => {
                 return Err(Trouble::Refused("the amphora's sshd refused the request; its log says why (a ForceCommand, or no sftp subsystem?)".to_owned()));
             }
-            Some(message @ (ChannelMsg::Data { .. } | ChannelMsg::ExtendedData { .. } | ChannelMsg::Eof | ChannelMsg::ExitStatus { .. } | ChannelMsg::ExitSignal { .. })) => early.push(message),
-            Some(ChannelMsg::Close) | None => return Err(Trouble::Broken("the amphora closed the channel before the program started".to_owned())),
+            Some(
+                message @ (ChannelMsg::Data { .. }
+                | ChannelMsg::ExtendedData { .. }
+                | ChannelMsg::Eof
+                | ChannelMsg::ExitStatus { .. }
+                | ChannelMsg::ExitSignal { .. }),
+            ) => early.push(message),
+            Some(ChannelMsg::Close) | None => {
+                return Err(Trouble::Broken(
+                    "the amphora closed the channel before the program started".to_owned(),
+                ));
+            }
             Some(_) => {}
         }
     }

@@ -70,7 +70,11 @@ impl Places {
         of_source.unauthenticated += 1;
         counts.connections += 1;
         counts.unauthenticated += 1;
-        Ok(Place { places: self.clone(), source, unauthenticated: true })
+        Ok(Place {
+            places: self.clone(),
+            source,
+            unauthenticated: true,
+        })
     }
 
     /// Connections now, and how many of them have not logged in.
@@ -113,17 +117,32 @@ mod tests {
     use std::time::Duration;
 
     fn limits() -> config::Limits {
-        config::Limits { connections: 4, unauthenticated: 2, connections_per_source: 3, unauthenticated_per_source: 2, channels_per_connection: 1, login_grace: Duration::ZERO, drain: Duration::ZERO }
+        config::Limits {
+            connections: 4,
+            unauthenticated: 2,
+            connections_per_source: 3,
+            unauthenticated_per_source: 2,
+            channels_per_connection: 1,
+            login_grace: Duration::ZERO,
+            drain: Duration::ZERO,
+        }
     }
 
     #[test]
     fn one_source_cannot_take_every_place_before_login() {
         let places = Places::default();
-        let limits = config::Limits { unauthenticated: 10, unauthenticated_per_source: 1, ..limits() };
+        let limits = config::Limits {
+            unauthenticated: 10,
+            unauthenticated_per_source: 1,
+            ..limits()
+        };
         let a: IpAddr = "192.0.2.1".parse().unwrap();
         let b: IpAddr = "192.0.2.2".parse().unwrap();
         let mut held = places.take(a, &limits).unwrap();
-        assert_eq!(places.take(a, &limits).err(), Some(Full::UnauthenticatedSource));
+        assert_eq!(
+            places.take(a, &limits).err(),
+            Some(Full::UnauthenticatedSource)
+        );
         let _other = places.take(b, &limits).unwrap();
         held.logged_in();
         let _next = places.take(a, &limits).unwrap();

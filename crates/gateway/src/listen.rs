@@ -40,14 +40,18 @@ impl Workers {
         for number in 0..cores {
             let (hand, mut given) = mpsc::channel(BACKLOG);
             let gateway = Arc::clone(gateway);
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-                runtime.block_on(async move {
-                    while let Some((tcp, source, place)) = given.recv().await {
-                        tokio::spawn(serve(Arc::clone(&gateway), tcp, source, place));
-                    }
-                });
-            })?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            std::thread::Builder::new()
+                .name(format!("worker-{number}"))
+                .spawn(move || {
+                    runtime.block_on(async move {
+                        while let Some((tcp, source, place)) = given.recv().await {
+                            tokio::spawn(serve(Arc::clone(&gateway), tcp, source, place));
+                        }
+                    });
+                })?;
             workers.push(Worker { hand });
         }
         Ok(Self(workers))
@@ -56,10 +60,18 @@ impl Workers {
     /// Hands a connection to the next worker that has room, in turn.
     fn hand(&self, turn: u64, mut item: (std::net::TcpStream, SocketAddr, Place)) {
         let count = self.0.len();
-        for worker in self.0.iter().cycle().skip(usize::try_from(turn).unwrap_or(0) % count.max(1)).take(count) {
+        for worker in self
+            .0
+            .iter()
+            .cycle()
+            .skip(usize::try_from(turn).unwrap_or(0) % count.max(1))
+            .take(count)
+        {
             match worker.hand.try_send(item) {
                 Ok(()) => return,
-                Err(mpsc::error::TrySendError::Full(back) | mpsc::error::TrySendError::Closed(back)) => item = back,
+                Err(
+                    mpsc::error::TrySendError::Full(back) | mpsc::error::TrySendError::Closed(back),
+                ) => item = back,
             }
         }
         // All are full: the connection is dropped, and its place given back.
@@ -104,31 +116,57 @@ struct Refusals {
 impl Refusals {
     fn note(&mut self, gateway: &Gateway, source: SocketAddr, reason: &str) {
         self.unwritten += 1;
-        if self.since.is_some_and(|since| since.elapsed() < REFUSALS_EVERY) {
+        if self
+            .since
+            .is_some_and(|since| since.elapsed() < REFUSALS_EVERY)
+        {
             return;
         }
-        let event = Event::ConnectionRefused { source: source.ip().to_string().into(), reason: reason.into(), count: std::mem::take(&mut self.unwritten) };
+        let event = Event::ConnectionRefused {
+            source: source.ip().to_string().into(),
+            reason: reason.into(),
+            count: std::mem::take(&mut self.unwritten),
+        };
         gateway.journal(None, event);
         self.since = Some(Instant::now());
     }
 }
 
 async fn serve(gateway: Arc<Gateway>, tcp: std::net::TcpStream, source: SocketAddr, place: Place) {
-    let Ok(tcp) = TcpStream::from_std(tcp) else { return };
+    let Ok(tcp) = TcpStream::from_std(tcp) else {
+        return;
+    };
     let _ = tcp.set_nodelay(true);
     let began = Instant::now();
     let connection = Arc::new(Connection::new(source));
-    gateway.journal(None, Event::ConnectionAccepted { connection: connection.id.as_str().into(), source: source.ip().to_string().into(), port: source.port() });
+    gateway.journal(
+        None,
+        Event::ConnectionAccepted {
+            connection: connection.id.as_str().into(),
+            source: source.ip().to_string().into(),
+            port: source.port(),
+        },
+    );
     let (logged_in, seen) = watch::channel(false);
-    let outer = Outer::new(Arc::clone(&gateway), Arc::clone(&connection), place, logged_in);
+    let outer = Outer::new(
+        Arc::clone(&gateway),
+        Arc::clone(&connection),
+        place,
+        logged_in,
+    );
     let config = Arc::clone(&gateway.ssh.outer);
     let grace = gateway.config().limits.login_grace;
     let outcome = wire::serve(tcp, config, outer, Cut::default(), seen, grace).await;
-    let reason = outcome.err().map_or_else(|| "closed".to_owned(), |error| error.to_string());
-    gateway.journal(None, Event::ConnectionClosed {
-        connection: connection.id.as_str().into(),
-        source: source.ip().to_string().into(),
-        reason: reason.into(),
-        milliseconds: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-    });
+    let reason = outcome
+        .err()
+        .map_or_else(|| "closed".to_owned(), |error| error.to_string());
+    gateway.journal(
+        None,
+        Event::ConnectionClosed {
+            connection: connection.id.as_str().into(),
+            source: source.ip().to_string().into(),
+            reason: reason.into(),
+            milliseconds: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        },
+    );
 }

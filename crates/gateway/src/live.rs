@@ -66,9 +66,18 @@ impl LiveSession {
             order: watch::Sender::new(None),
             notice: watch::Sender::new(String::new()),
         });
-        visit.gateway.journal(Some(live.session), Event::RecordingOpened { about: live.about(), recording: live.recorder.path().into() });
+        visit.gateway.journal(
+            Some(live.session),
+            Event::RecordingOpened {
+                about: live.about(),
+                recording: live.recorder.path().into(),
+            },
+        );
         visit.gateway.sessions.enter(&live);
-        Entered { live, gateway: Arc::clone(&visit.gateway) }
+        Entered {
+            live,
+            gateway: Arc::clone(&visit.gateway),
+        }
     }
 
     pub fn about(&self) -> Box<About> {
@@ -96,7 +105,8 @@ impl LiveSession {
 
     /// Tells the operator something without ending the session.
     pub fn announce(&self, what: &str) {
-        self.notice.send_replace(format!("ampgate: {what}. session {}", self.session));
+        self.notice
+            .send_replace(format!("ampgate: {what}. session {}", self.session));
     }
 
     pub fn took_input(&self, bytes: usize) {
@@ -111,36 +121,59 @@ impl LiveSession {
         let head = sealed.head.as_ref().map(|h| h.hash_hex());
         gateway.count_closed(sealed.recorded, relayed, sealed.sealed);
         match &outcome.trouble {
-            Some(Trouble::Recorder { detail, .. }) => gateway.journal(Some(self.session), Event::RecordingFailed {
-                recording: self.recorder.path().into(),
-                stage: "live".into(),
-                error: detail.as_str().into(),
-                bytes: sealed.recorded,
-            }),
-            Some(Trouble::Killed { by, why }) => gateway.journal(Some(self.session), Event::SessionKilled { by: by.as_str().into(), reason: why.as_str().into() }),
-            Some(Trouble::Revoked(cause)) => gateway.journal(Some(self.session), Event::SessionRevoked { cause: cause.as_str().into(), rules: vec![] }),
+            Some(Trouble::Recorder { detail, .. }) => gateway.journal(
+                Some(self.session),
+                Event::RecordingFailed {
+                    recording: self.recorder.path().into(),
+                    stage: "live".into(),
+                    error: detail.as_str().into(),
+                    bytes: sealed.recorded,
+                },
+            ),
+            Some(Trouble::Killed { by, why }) => gateway.journal(
+                Some(self.session),
+                Event::SessionKilled {
+                    by: by.as_str().into(),
+                    reason: why.as_str().into(),
+                },
+            ),
+            Some(Trouble::Revoked(cause)) => gateway.journal(
+                Some(self.session),
+                Event::SessionRevoked {
+                    cause: cause.as_str().into(),
+                    rules: vec![],
+                },
+            ),
             _ => {}
         }
-        gateway.journal(Some(self.session), Event::RecordingClosed {
-            recording: self.recorder.path().into(),
-            head: head.clone().unwrap_or_default().into(),
-            offset: sealed.head.as_ref().map_or(0, |h| h.offset()),
-            recorded: sealed.recorded,
-            relayed,
-            sealed: sealed.sealed,
-            sealing_key: sealed.sealed.then(|| gateway.sealing_key.fingerprint().into()),
-        });
-        gateway.journal(Some(self.session), Event::SessionClosed {
-            about: self.about(),
-            outcome: word.into(),
-            exit_status: outcome.exit_status,
-            exit_signal: outcome.exit_signal.as_deref().map(Into::into),
-            bytes_out: relayed,
-            bytes_in: self.bytes_in.load(Ordering::Relaxed),
-            milliseconds: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
-            recording: self.recorder.path().into(),
-            head: head.map(Into::into),
-        });
+        gateway.journal(
+            Some(self.session),
+            Event::RecordingClosed {
+                recording: self.recorder.path().into(),
+                head: head.clone().unwrap_or_default().into(),
+                offset: sealed.head.as_ref().map_or(0, |h| h.offset()),
+                recorded: sealed.recorded,
+                relayed,
+                sealed: sealed.sealed,
+                sealing_key: sealed
+                    .sealed
+                    .then(|| gateway.sealing_key.fingerprint().into()),
+            },
+        );
+        gateway.journal(
+            Some(self.session),
+            Event::SessionClosed {
+                about: self.about(),
+                outcome: word.into(),
+                exit_status: outcome.exit_status,
+                exit_signal: outcome.exit_signal.as_deref().map(Into::into),
+                bytes_out: relayed,
+                bytes_in: self.bytes_in.load(Ordering::Relaxed),
+                milliseconds: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
+                recording: self.recorder.path().into(),
+                head: head.map(Into::into),
+            },
+        );
         tracing::info!(outcome = word, relayed, "session closed");
     }
 }

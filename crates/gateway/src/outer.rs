@@ -7,7 +7,9 @@ use ampgate_access::{DirectName, Principal, SkFlags, parse_direct};
 use ampgate_audit::Event;
 use jiff::Timestamp;
 use russh::keys::ssh_key::{Algorithm, HashAlg, PublicKey};
-use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
+use russh::server::{
+    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
+};
 use russh::{Channel, ChannelOpenFailure, MethodKind, MethodSet};
 use tokio::sync::watch;
 
@@ -44,44 +46,85 @@ enum Direct {
 }
 
 impl Outer {
-    pub fn new(gateway: Arc<Gateway>, connection: Arc<Connection>, place: Place, logged_in: watch::Sender<bool>) -> Self {
-        Self { gateway, connection, place, logged_in, proved: None }
+    pub fn new(
+        gateway: Arc<Gateway>,
+        connection: Arc<Connection>,
+        place: Place,
+        logged_in: watch::Sender<bool>,
+    ) -> Self {
+        Self {
+            gateway,
+            connection,
+            place,
+            logged_in,
+            proved: None,
+        }
     }
 
     /// Whether a signature by this key would be worth making.
     fn offered(&self, offer: PublicKeyOffer<'_>) -> Result<(), String> {
         let blob = offer.public_key.to_bytes().map_err(|e| e.to_string())?;
         let users = &self.gateway.rules().users;
-        users.offered(&blob, offer.algorithm.as_str(), self.connection.source.ip(), Timestamp::now()).map_err(|e| e.to_string())
+        users
+            .offered(
+                &blob,
+                offer.algorithm.as_str(),
+                self.connection.source.ip(),
+                Timestamp::now(),
+            )
+            .map_err(|e| e.to_string())
     }
 
     /// Whose key it is. The signature has been verified.
-    fn authenticate(&self, login: &str, key: &PublicKey, algorithm: &Algorithm, sk: Option<SkFlags>) -> Result<Principal, String> {
+    fn authenticate(
+        &self,
+        login: &str,
+        key: &PublicKey,
+        algorithm: &Algorithm,
+        sk: Option<SkFlags>,
+    ) -> Result<Principal, String> {
         let blob = key.to_bytes().map_err(|e| e.to_string())?;
         let users = &self.gateway.rules().users;
-        let principal = users.authenticate(&blob, algorithm.as_str(), self.connection.source.ip(), Timestamp::now(), sk).map_err(|e| e.to_string())?;
+        let principal = users
+            .authenticate(
+                &blob,
+                algorithm.as_str(),
+                self.connection.source.ip(),
+                Timestamp::now(),
+                sk,
+            )
+            .map_err(|e| e.to_string())?;
         match parse_direct(login) {
-            Ok(DirectName { operator: Some(operator), .. }) if operator != *principal.name() => Err(format!("the key is not {operator}'s")),
+            Ok(DirectName {
+                operator: Some(operator),
+                ..
+            }) if operator != *principal.name() => Err(format!("the key is not {operator}'s")),
             _ => Ok(principal),
         }
     }
 
     fn refused(&self, login: &str, method: &str, key: Option<String>, reason: &str) -> Auth {
-        self.gateway.journal(None, Event::PrincipalRefused {
-            connection: self.connection.id.as_str().into(),
-            user: login.into(),
-            source: self.connection.source.ip().to_string().into(),
-            method: method.into(),
-            key: key.map(Into::into),
-            reason: reason.into(),
-        });
+        self.gateway.journal(
+            None,
+            Event::PrincipalRefused {
+                connection: self.connection.id.as_str().into(),
+                user: login.into(),
+                source: self.connection.source.ip().to_string().into(),
+                method: method.into(),
+                key: key.map(Into::into),
+                reason: reason.into(),
+            },
+        );
         publickey_only()
     }
 }
 
 /// A refusal that names what would help: a public key, and nothing else.
 fn publickey_only() -> Auth {
-    Auth::Reject { proceed_with_methods: Some(MethodSet::from(&[MethodKind::PublicKey][..])), partial_success: false }
+    Auth::Reject {
+        proceed_with_methods: Some(MethodSet::from(&[MethodKind::PublicKey][..])),
+        partial_success: false,
+    }
 }
 
 impl Handler for Outer {
@@ -91,10 +134,19 @@ impl Handler for Outer {
         Ok(publickey_only())
     }
 
-    async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Self::Error> {
+    async fn auth_publickey_offered(
+        &mut self,
+        user: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, Self::Error> {
         match self.offered(offer) {
             Ok(()) => Ok(Auth::Accept),
-            Err(reason) => Ok(self.refused(user, "publickey", Some(fingerprint(offer.public_key)), &reason)),
+            Err(reason) => Ok(self.refused(
+                user,
+                "publickey",
+                Some(fingerprint(offer.public_key)),
+                &reason,
+            )),
         }
     }
 
@@ -104,60 +156,116 @@ impl Handler for Outer {
         true
     }
 
-    async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
+    async fn auth_publickey(
+        &mut self,
+        user: &str,
+        key: VerifiedPublicKey<'_>,
+    ) -> Result<Auth, Self::Error> {
         self.proved = None;
         let shown = fingerprint(key.public_key);
-        let sk = key.security_key.map(|used| SkFlags { user_presence: used.user_present, user_verification: used.user_verified });
+        let sk = key.security_key.map(|used| SkFlags {
+            user_presence: used.user_present,
+            user_verification: used.user_verified,
+        });
         let principal = match self.authenticate(user, key.public_key, key.algorithm, sk) {
             Ok(principal) => Arc::new(principal),
             Err(reason) => return Ok(self.refused(user, "publickey", Some(shown), &reason)),
         };
-        self.gateway.journal(None, Event::PrincipalAuthenticated {
-            connection: self.connection.id.as_str().into(),
-            user: principal.name().as_str().into(),
-            source: self.connection.source.ip().to_string().into(),
-            method: principal.method().into(),
-            key: Some(shown.into()),
-            algorithm: Some(key.algorithm.as_str().into()),
+        self.gateway.journal(
+            None,
+            Event::PrincipalAuthenticated {
+                connection: self.connection.id.as_str().into(),
+                user: principal.name().as_str().into(),
+                source: self.connection.source.ip().to_string().into(),
+                method: principal.method().into(),
+                key: Some(shown.into()),
+                algorithm: Some(key.algorithm.as_str().into()),
+            },
+        );
+        self.proved = Some(Proved {
+            principal,
+            login: user.to_owned(),
+            direct: Direct::Gateway,
         });
-        self.proved = Some(Proved { principal, login: user.to_owned(), direct: Direct::Gateway });
         Ok(Auth::Accept)
     }
 
     async fn auth_succeeded(&mut self, _session: &mut Session) -> Result<(), Self::Error> {
         self.place.logged_in();
         let _ = self.logged_in.send(true);
-        let Some(proved) = self.proved.as_mut() else { return Err(russh::Error::NotAuthenticated) };
+        let Some(proved) = self.proved.as_mut() else {
+            return Err(russh::Error::NotAuthenticated);
+        };
         // `ssh [landing+]target@gateway`: the user name says where to. Whoever it is was said by the key.
         if proved.login == proved.principal.name().as_str() {
             return Ok(());
         }
         proved.direct = match parse_direct(&proved.login) {
-            Ok(direct) => Visit::direct(&self.gateway, &self.connection, &proved.principal, direct).await.map_or(Direct::Gateway, |visit| Direct::Target(Arc::new(visit))),
+            Ok(direct) => Visit::direct(&self.gateway, &self.connection, &proved.principal, direct)
+                .await
+                .map_or(Direct::Gateway, |visit| Direct::Target(Arc::new(visit))),
             Err(error) if proved.login.contains(['+', ':']) => Direct::Mistyped(error.to_string()),
             Err(_) => Direct::Gateway,
         };
         Ok(())
     }
 
-    async fn channel_open_session(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle, session: &mut Session) -> Result<(), Self::Error> {
-        let Some(proved) = &self.proved else { return Err(russh::Error::NotAuthenticated) };
-        let Some(place) = self.connection.another_channel(&self.gateway.config().limits) else {
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let Some(proved) = &self.proved else {
+            return Err(russh::Error::NotAuthenticated);
+        };
+        let Some(place) = self
+            .connection
+            .another_channel(&self.gateway.config().limits)
+        else {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         };
         reply.accept().await;
         match &proved.direct {
-            Direct::Target(visit) => session::begin(Arc::clone(visit), channel, session.handle(), place),
-            Direct::Gateway => session::greet(Arc::clone(&self.gateway), Arc::clone(&proved.principal), channel, session.handle(), place),
-            Direct::Mistyped(why) => session::refuse(Arc::clone(&self.gateway), Trouble::Landing(why.clone()), channel, session.handle(), place),
+            Direct::Target(visit) => {
+                session::begin(Arc::clone(visit), channel, session.handle(), place)
+            }
+            Direct::Gateway => session::greet(
+                Arc::clone(&self.gateway),
+                Arc::clone(&proved.principal),
+                channel,
+                session.handle(),
+                place,
+            ),
+            Direct::Mistyped(why) => session::refuse(
+                Arc::clone(&self.gateway),
+                Trouble::Landing(why.clone()),
+                channel,
+                session.handle(),
+                place,
+            ),
         }
         Ok(())
     }
 
-    async fn channel_open_direct_tcpip(&mut self, channel: Channel<Msg>, host: &str, port: u32, _from: &str, _from_port: u32, reply: ChannelOpenHandle, _session: &mut Session) -> Result<(), Self::Error> {
-        let Some(proved) = &self.proved else { return Err(russh::Error::NotAuthenticated) };
-        let Some(place) = self.connection.another_channel(&self.gateway.config().limits) else {
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        host: &str,
+        port: u32,
+        _from: &str,
+        _from_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let Some(proved) = &self.proved else {
+            return Err(russh::Error::NotAuthenticated);
+        };
+        let Some(place) = self
+            .connection
+            .another_channel(&self.gateway.config().limits)
+        else {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         };

@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ampgate_access::{Ask, Grant, SessionId};
-use ampgate_recording::{ClosedRecording, Exit, Head, Header, LiveRecording, RecordingError, Signature, Stream, SyncHandle};
+use ampgate_recording::{
+    ClosedRecording, Exit, Head, Header, LiveRecording, RecordingError, Signature, Stream,
+    SyncHandle,
+};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
@@ -102,11 +105,16 @@ impl Recorder {
     /// Fills the recording's buffer and commits it. Only after `Ok` may anything of it go on.
     fn record(&self, fill: impl FnOnce(&mut LiveRecording)) -> Result<(), Trouble> {
         let mut guard = self.live();
-        let Some(live) = guard.as_mut() else { return Err(closed()) };
+        let Some(live) = guard.as_mut() else {
+            return Err(closed());
+        };
         fill(live);
         live.commit().map_err(|e| failed(&e))?;
         self.unproven.store(true, Ordering::Relaxed);
-        self.recorded.store(live.bytes_recorded(Stream::Stdout) + live.bytes_recorded(Stream::Stderr), Ordering::Relaxed);
+        self.recorded.store(
+            live.bytes_recorded(Stream::Stdout) + live.bytes_recorded(Stream::Stderr),
+            Ordering::Relaxed,
+        );
         let size = live.file_size();
         drop(guard);
         self.is_behind();
@@ -119,11 +127,16 @@ impl Recorder {
     /// Notes that something was written that the disk may not have yet.
     fn is_behind(&self) {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1;
-        let _ = self.unsynced_since.compare_exchange(0, now, Ordering::AcqRel, Ordering::Relaxed);
+        let _ = self
+            .unsynced_since
+            .compare_exchange(0, now, Ordering::AcqRel, Ordering::Relaxed);
     }
 
     /// Output that is about to go to the operator, in order.
-    pub fn output<'b>(&self, pieces: impl IntoIterator<Item = Recorded<'b>>) -> Result<(), Trouble> {
+    pub fn output<'b>(
+        &self,
+        pieces: impl IntoIterator<Item = Recorded<'b>>,
+    ) -> Result<(), Trouble> {
         self.record(|live| {
             for piece in pieces {
                 match piece {
@@ -159,7 +172,11 @@ impl Recorder {
     /// Counts what went on, against what was recorded.
     pub fn relayed(&self, stream: Stream, bytes: usize) {
         let [stdout, stderr] = &self.relayed;
-        let count = if stream == Stream::Stdout { stdout } else { stderr };
+        let count = if stream == Stream::Stdout {
+            stdout
+        } else {
+            stderr
+        };
         count.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
@@ -174,7 +191,10 @@ impl Recorder {
     fn behind(&self) -> Duration {
         match self.unsynced_since.load(Ordering::Acquire) {
             0 => Duration::ZERO,
-            since => self.began.elapsed().saturating_sub(Duration::from_millis(since - 1)),
+            since => self
+                .began
+                .elapsed()
+                .saturating_sub(Duration::from_millis(since - 1)),
         }
     }
 
@@ -194,7 +214,9 @@ impl Recorder {
                 }
             }
         };
-        tokio::time::timeout(self.deadline, caught_up).await.map_err(|late| recorder("its disk is too far behind", &late))
+        tokio::time::timeout(self.deadline, caught_up)
+            .await
+            .map_err(|late| recorder("its disk is too far behind", &late))
     }
 
     /// Makes what is committed durable; called from the thread that may wait for disks.
@@ -212,7 +234,9 @@ impl Recorder {
         if !self.unproven.swap(false, Ordering::Relaxed) {
             return None;
         }
-        self.live().as_mut().map(|live| live.head().map_err(|e| failed(&e)))
+        self.live()
+            .as_mut()
+            .map(|live| live.head().map_err(|e| failed(&e)))
     }
 
     /// A head went unsigned: it is due again.
@@ -232,13 +256,23 @@ impl Recorder {
     /// Ends the recording with its reason and has it sealed.
     pub async fn close(&self, gateway: &Gateway, reason: &str) -> Sealed {
         let taken = self.live().take();
-        let Some(live) = taken else { return Sealed { head: None, recorded: 0, sealed: false } };
+        let Some(live) = taken else {
+            return Sealed {
+                head: None,
+                recorded: 0,
+                sealed: false,
+            };
+        };
         let recorded = live.bytes_recorded(Stream::Stdout) + live.bytes_recorded(Stream::Stderr);
         let (closed, head) = match live.close(reason) {
             Ok(closed) => closed,
             Err(error) => {
                 tracing::error!(session = %self.session, %error, "the recording could not be closed");
-                return Sealed { head: None, recorded, sealed: false };
+                return Sealed {
+                    head: None,
+                    recorded,
+                    sealed: false,
+                };
             }
         };
         let sealed = match self.signature(gateway, &head).await {
@@ -248,7 +282,11 @@ impl Recorder {
         if let Err(error) = &sealed {
             tracing::error!(session = %self.session, error, "the recording stays unsealed");
         }
-        Sealed { head: Some(head), recorded, sealed: sealed.is_ok() }
+        Sealed {
+            head: Some(head),
+            recorded,
+            sealed: sealed.is_ok(),
+        }
     }
 }
 
@@ -290,7 +328,10 @@ fn failed(error: &RecordingError) -> Trouble {
 }
 
 fn recorder(told: &'static str, detail: &dyn std::fmt::Display) -> Trouble {
-    Trouble::Recorder { told, detail: detail.to_string() }
+    Trouble::Recorder {
+        told,
+        detail: detail.to_string(),
+    }
 }
 
 fn closed() -> Trouble {

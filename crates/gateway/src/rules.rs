@@ -35,12 +35,21 @@ pub fn load(path: &Path) -> Result<Rules, Vec<Fault>> {
     let users = gather(&mut faults, &config.users, Users::parse);
     let inventory = gather(&mut faults, &config.inventory, Fixed::parse);
     match (policy, users, inventory) {
-        (Some(policy), Some(users), Some(inventory)) if faults.is_empty() => Ok(Rules { config: Arc::new(config), policy, users, inventory: Arc::new(inventory) }),
+        (Some(policy), Some(users), Some(inventory)) if faults.is_empty() => Ok(Rules {
+            config: Arc::new(config),
+            policy,
+            users,
+            inventory: Arc::new(inventory),
+        }),
         _ => Err(faults),
     }
 }
 
-fn gather<T>(faults: &mut Vec<Fault>, path: &Path, parse: impl Fn(&str, &str) -> Result<T, Vec<Fault>>) -> Option<T> {
+fn gather<T>(
+    faults: &mut Vec<Fault>,
+    path: &Path,
+    parse: impl Fn(&str, &str) -> Result<T, Vec<Fault>>,
+) -> Option<T> {
     let outcome = read(path).and_then(|text| parse(&path.display().to_string(), &text));
     match outcome {
         Ok(value) => Some(value),

@@ -17,23 +17,38 @@ pub enum Trouble {
     /// Asked for something this gateway never gives.
     #[error("{0}")]
     NotOffered(String),
-    #[error("the gateway is shutting down and takes no new sessions; try again in a minute, or another gateway")]
+    #[error(
+        "the gateway is shutting down and takes no new sessions; try again in a minute, or another gateway"
+    )]
     Draining,
     #[error("this session ends: {0}")]
     Revoked(String),
     #[error("this session was ended by {by}: {why}")]
     Killed { by: String, why: String },
-    #[error("the recording cannot be written, and nothing goes on unrecorded: {told}; tell whoever runs this gateway")]
+    #[error(
+        "the recording cannot be written, and nothing goes on unrecorded: {told}; tell whoever runs this gateway"
+    )]
     Recorder { told: &'static str, detail: String },
     #[error("the recording has reached its limit of {0}; start a new session to go on")]
     TooLarge(String),
     #[error("{} does not answer on {address}: {why}", short(.amphora))]
-    Unreachable { amphora: AmphoraId, address: SocketAddr, why: String },
+    Unreachable {
+        amphora: AmphoraId,
+        address: SocketAddr,
+        why: String,
+    },
     #[error("{} on {address} showed the host key {offered}, but its pin is {pinned}: somebody may be in between, or the amphora was rebuilt under the same id; an admin must look before anyone connects", short(.amphora))]
-    HostKeyChanged { amphora: AmphoraId, address: SocketAddr, pinned: String, offered: String },
+    HostKeyChanged {
+        amphora: AmphoraId,
+        address: SocketAddr,
+        pinned: String,
+        offered: String,
+    },
     #[error("{} accepts none of the {tried} octavia keys of this gateway; it may have been born with an older key: add that one to [signer] keys", short(.amphora))]
     NoKeyFits { amphora: AmphoraId, tried: usize },
-    #[error("the signer that holds the octavia key does not answer: {0}; tell whoever runs this gateway")]
+    #[error(
+        "the signer that holds the octavia key does not answer: {0}; tell whoever runs this gateway"
+    )]
     Signer(String),
     #[error("{0}")]
     Refused(String),
@@ -48,7 +63,12 @@ impl Trouble {
     pub fn status(&self) -> u32 {
         match self {
             Self::Recorder { .. } | Self::TooLarge(_) => 254,
-            Self::Denied(_) | Self::Landing(_) | Self::NotOffered(_) | Self::Draining | Self::Revoked(_) | Self::Killed { .. } => 253,
+            Self::Denied(_)
+            | Self::Landing(_)
+            | Self::NotOffered(_)
+            | Self::Draining
+            | Self::Revoked(_)
+            | Self::Killed { .. } => 253,
             Self::Unreachable { .. } | Self::Broken(_) => 252,
             Self::HostKeyChanged { .. } => 251,
             Self::NoKeyFits { .. } | Self::Signer(_) => 250,
@@ -80,7 +100,11 @@ impl Trouble {
     /// What is written to the operator's terminal.
     pub fn told(&self, session: &SessionId) -> String {
         let said = self.to_string();
-        let stop = if said.ends_with(['?', '!', '.']) { "" } else { "." };
+        let stop = if said.ends_with(['?', '!', '.']) {
+            ""
+        } else {
+            "."
+        };
         format!("ampgate: {said}{stop} session {session}")
     }
 
@@ -111,14 +135,29 @@ mod tests {
         let address = "172.24.0.23:22".parse().unwrap();
         let all = [
             Trouble::Denied("no such target, or you may not reach it".into()),
-            Trouble::Recorder { told: "its disk is full", detail: "/var: ENOSPC".into() },
-            Trouble::Unreachable { amphora, address, why: "no route".into() },
-            Trouble::HostKeyChanged { amphora, address, pinned: "SHA256:a".into(), offered: "SHA256:b".into() },
+            Trouble::Recorder {
+                told: "its disk is full",
+                detail: "/var: ENOSPC".into(),
+            },
+            Trouble::Unreachable {
+                amphora,
+                address,
+                why: "no route".into(),
+            },
+            Trouble::HostKeyChanged {
+                amphora,
+                address,
+                pinned: "SHA256:a".into(),
+                offered: "SHA256:b".into(),
+            },
             Trouble::NoKeyFits { amphora, tried: 2 },
         ];
         for trouble in all {
             let told = trouble.told(&session);
-            assert!(told.starts_with("ampgate: ") && told.ends_with(&session.to_string()), "{told}");
+            assert!(
+                told.starts_with("ampgate: ") && told.ends_with(&session.to_string()),
+                "{told}"
+            );
             assert!(!told.contains('\n') && !told.contains("/var"), "{told}");
             assert!((249..=254).contains(&trouble.status()));
         }

@@ -3,7 +3,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ampgate_access::{Amphora, Ask, DirectName, NameError, Principal, Requested, TargetName, landing_of_user};
+use ampgate_access::{
+    Amphora, Ask, DirectName, NameError, Principal, Requested, TargetName, landing_of_user,
+};
 use ampgate_audit::Event;
 use jiff::Timestamp;
 use russh::Channel;
@@ -39,16 +41,36 @@ pub struct Visit {
 
 impl Visit {
     /// Behind `-J`: the amphora is known, and `connect` allowed.
-    pub fn jump(gateway: &Arc<Gateway>, connection: &Arc<Connection>, principal: &Arc<Principal>, amphora: Arc<Amphora>, target: &str) -> Self {
-        Self::new(gateway, connection, principal, Some(amphora), target, Ok(Requested::Default))
+    pub fn jump(
+        gateway: &Arc<Gateway>,
+        connection: &Arc<Connection>,
+        principal: &Arc<Principal>,
+        amphora: Arc<Amphora>,
+        target: &str,
+    ) -> Self {
+        Self::new(
+            gateway,
+            connection,
+            principal,
+            Some(amphora),
+            target,
+            Ok(Requested::Default),
+        )
     }
 
     /// Without `-J`: the target was in the user name. None where that can only have been the client's local user: a bare
     /// word that names nothing this principal may reach.
-    pub async fn direct(gateway: &Arc<Gateway>, connection: &Arc<Connection>, principal: &Arc<Principal>, direct: DirectName) -> Option<Self> {
+    pub async fn direct(
+        gateway: &Arc<Gateway>,
+        connection: &Arc<Connection>,
+        principal: &Arc<Principal>,
+        direct: DirectName,
+    ) -> Option<Self> {
         let rules = gateway.rules();
         let resolved = admit::resolve(&rules, principal, Some(&direct.target)).await;
-        let bare = matches!(direct.target, TargetName::Static(_)) && direct.landing.is_none() && direct.operator.is_none();
+        let bare = matches!(direct.target, TargetName::Static(_))
+            && direct.landing.is_none()
+            && direct.operator.is_none();
         if bare && resolved.is_err() {
             return None;
         }
@@ -56,13 +78,31 @@ impl Visit {
             Ok(amphora) => (Some(amphora), None),
             Err(unresolved) => (None, Some(unresolved)),
         };
-        let landing = direct.landing.map_or(Requested::Default, Requested::Landing);
-        let visit = Self::new(gateway, connection, principal, amphora, &direct.target.to_string(), Ok(landing));
+        let landing = direct
+            .landing
+            .map_or(Requested::Default, Requested::Landing);
+        let visit = Self::new(
+            gateway,
+            connection,
+            principal,
+            amphora,
+            &direct.target.to_string(),
+            Ok(landing),
+        );
         Some(Self { refused, ..visit })
     }
 
-    fn new(gateway: &Arc<Gateway>, connection: &Arc<Connection>, principal: &Arc<Principal>, amphora: Option<Arc<Amphora>>, target: &str, landing: Result<Requested, NameError>) -> Self {
-        let dialling = amphora.as_ref().map(|amphora| upstream::dial(gateway, amphora));
+    fn new(
+        gateway: &Arc<Gateway>,
+        connection: &Arc<Connection>,
+        principal: &Arc<Principal>,
+        amphora: Option<Arc<Amphora>>,
+        target: &str,
+        landing: Result<Requested, NameError>,
+    ) -> Self {
+        let dialling = amphora
+            .as_ref()
+            .map(|amphora| upstream::dial(gateway, amphora));
         Self {
             gateway: Arc::clone(gateway),
             connection: Arc::clone(connection),
@@ -81,7 +121,9 @@ impl Visit {
             Ok(Requested::Default)
         } else {
             match &self.amphora {
-                Some(amphora) => landing_of_user(inner_login, self.principal.name(), &amphora.login_user),
+                Some(amphora) => {
+                    landing_of_user(inner_login, self.principal.name(), &amphora.login_user)
+                }
                 None => Ok(Requested::Default),
             }
         };
@@ -89,12 +131,18 @@ impl Visit {
     }
 
     pub fn landing(&self) -> Result<Requested, Trouble> {
-        self.landing.clone().map_err(|e| Trouble::Landing(e.to_string()))
+        self.landing
+            .clone()
+            .map_err(|e| Trouble::Landing(e.to_string()))
     }
 
     /// The connection begun early, or a new one: each session has its own, so that none can hold up another.
     fn dialled(&self, amphora: &Arc<Amphora>) -> Dialling {
-        let early = self.dialling.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let early = self
+            .dialling
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         early.unwrap_or_else(|| upstream::dial(&self.gateway, amphora))
     }
 }
@@ -103,37 +151,58 @@ impl Visit {
 pub fn begin(visit: Arc<Visit>, channel: Channel<Msg>, handle: Handle, place: OpenChannel) {
     let session = visit.gateway.new_session_id();
     let span = tracing::info_span!("session", %session, principal = %visit.principal.name(), target = %visit.target.escape_default(), amphora = tracing::field::Empty, load_balancer = tracing::field::Empty, landing = tracing::field::Empty);
-    tokio::spawn(async move {
-        let mut down = Downstream::new(channel, handle);
-        let asked = match ask::read(&mut down, &visit.gateway.config()).await {
-            Ok(asked) => asked,
-            Err(NoAsk::Gone) => return,
-            Err(NoAsk::NotOffered(what)) => {
-                let trouble = Trouble::NotOffered(what);
-                admit::not_offered(&visit, session, &trouble);
-                return tell::trouble(&down, false, &trouble, &session).await;
+    tokio::spawn(
+        async move {
+            let mut down = Downstream::new(channel, handle);
+            let asked = match ask::read(&mut down, &visit.gateway.config()).await {
+                Ok(asked) => asked,
+                Err(NoAsk::Gone) => return,
+                Err(NoAsk::NotOffered(what)) => {
+                    let trouble = Trouble::NotOffered(what);
+                    admit::not_offered(&visit, session, &trouble);
+                    return tell::trouble(&down, false, &trouble, &session).await;
+                }
+            };
+            let pty = asked.terminal.is_some();
+            if let Err(trouble) = Box::pin(run(&visit, &mut down, &asked, session)).await {
+                tracing::info!(outcome = trouble.code(), "refused: {trouble}");
+                tell::trouble(&down, pty, &trouble, &session).await;
             }
-        };
-        let pty = asked.terminal.is_some();
-        if let Err(trouble) = Box::pin(run(&visit, &mut down, &asked, session)).await {
-            tracing::info!(outcome = trouble.code(), "refused: {trouble}");
-            tell::trouble(&down, pty, &trouble, &session).await;
+            drop(place);
         }
-        drop(place);
-    }.instrument(span));
+        .instrument(span),
+    );
 }
 
 /// The product, in order.
-async fn run(visit: &Visit, down: &mut Downstream, asked: &Asked, session: ampgate_access::SessionId) -> Result<(), Trouble> {
+async fn run(
+    visit: &Visit,
+    down: &mut Downstream,
+    asked: &Asked,
+    session: ampgate_access::SessionId,
+) -> Result<(), Trouble> {
     let (grant, amphora) = admit::admit(visit, asked, session).await?;
-    let recorder = Recorder::open(visit, &grant, asked).await.inspect_err(|trouble| {
-        let error = trouble.detail();
-        tracing::error!(error, "no recording, no session");
-        visit.gateway.journal(Some(session), Event::RecordingFailed { recording: String::new().into(), stage: "open".into(), error: error.into(), bytes: 0 });
-    })?;
+    let recorder = Recorder::open(visit, &grant, asked)
+        .await
+        .inspect_err(|trouble| {
+            let error = trouble.detail();
+            tracing::error!(error, "no recording, no session");
+            visit.gateway.journal(
+                Some(session),
+                Event::RecordingFailed {
+                    recording: String::new().into(),
+                    stage: "open".into(),
+                    error: error.into(),
+                    bytes: 0,
+                },
+            );
+        })?;
     let span = tracing::Span::current();
     span.record("amphora", tracing::field::display(amphora.id));
-    span.record("load_balancer", tracing::field::display(amphora.load_balancer.id));
+    span.record(
+        "load_balancer",
+        tracing::field::display(amphora.load_balancer.id),
+    );
     span.record("landing", grant.landing().as_str());
     let live = LiveSession::enter(visit, grant, asked, recorder);
     let outcome = attend(visit, down, asked, &amphora, &live).await;
@@ -145,9 +214,18 @@ async fn run(visit: &Visit, down: &mut Downstream, asked: &Asked, session: ampga
 }
 
 /// From here on there is a grant and a live recording, and whatever happens is in it.
-async fn attend(visit: &Visit, down: &mut Downstream, asked: &Asked, amphora: &Arc<Amphora>, live: &Arc<LiveSession>) -> Outcome {
+async fn attend(
+    visit: &Visit,
+    down: &mut Downstream,
+    asked: &Asked,
+    amphora: &Arc<Amphora>,
+    live: &Arc<LiveSession>,
+) -> Outcome {
     let opened = async {
-        let upstream = visit.dialled(amphora).open(&visit.gateway, &live.grant, &live.recorder).await?;
+        let upstream = visit
+            .dialled(amphora)
+            .open(&visit.gateway, &live.grant, &live.recorder)
+            .await?;
         land::land(upstream, &live.grant, asked).await
     };
     let mut orders = live.orders();
@@ -157,7 +235,13 @@ async fn attend(visit: &Visit, down: &mut Downstream, asked: &Asked, amphora: &A
     };
     match landed {
         Ok(landed) => {
-            visit.gateway.journal(Some(live.session), Event::SessionOpened { about: live.about(), recording: live.recorder.path().into() });
+            visit.gateway.journal(
+                Some(live.session),
+                Event::SessionOpened {
+                    about: live.about(),
+                    recording: live.recorder.path().into(),
+                },
+            );
             ask::answer(down, true).await;
             bridge::run(down, landed, live, asked.terminal.is_some(), orders).await
         }
@@ -169,7 +253,13 @@ async fn attend(visit: &Visit, down: &mut Downstream, asked: &Asked, amphora: &A
 }
 
 /// `ssh gateway` without a target: there is no shell here, and a person wants to know what to type instead.
-pub fn greet(gateway: Arc<Gateway>, principal: Arc<Principal>, channel: Channel<Msg>, handle: Handle, place: OpenChannel) {
+pub fn greet(
+    gateway: Arc<Gateway>,
+    principal: Arc<Principal>,
+    channel: Channel<Msg>,
+    handle: Handle,
+    place: OpenChannel,
+) {
     tokio::spawn(async move {
         let mut down = Downstream::new(channel, handle);
         if let Ok(asked) = ask::read(&mut down, &gateway.config()).await {
@@ -179,11 +269,26 @@ pub fn greet(gateway: Arc<Gateway>, principal: Arc<Principal>, channel: Channel<
                 Ask::Sftp => false,
             };
             if wants_to_know {
-                let text = admit::greeting(&gateway.rules(), &principal, &gateway.name, Timestamp::now()).await;
+                let text = admit::greeting(
+                    &gateway.rules(),
+                    &principal,
+                    &gateway.name,
+                    Timestamp::now(),
+                )
+                .await;
                 tell::text(&down, asked.terminal.is_some(), &text, 0).await;
             } else {
-                let why = Trouble::NotOffered(format!("nothing runs on the gateway itself but help and targets; for an amphora type ssh -J {} amphora-<uuid>", gateway.name));
-                tell::trouble(&down, asked.terminal.is_some(), &why, &gateway.new_session_id()).await;
+                let why = Trouble::NotOffered(format!(
+                    "nothing runs on the gateway itself but help and targets; for an amphora type ssh -J {} amphora-<uuid>",
+                    gateway.name
+                ));
+                tell::trouble(
+                    &down,
+                    asked.terminal.is_some(),
+                    &why,
+                    &gateway.new_session_id(),
+                )
+                .await;
             }
         }
         drop(place);
@@ -191,11 +296,23 @@ pub fn greet(gateway: Arc<Gateway>, principal: Arc<Principal>, channel: Channel<
 }
 
 /// A channel that can lead nowhere: says why.
-pub fn refuse(gateway: Arc<Gateway>, why: Trouble, channel: Channel<Msg>, handle: Handle, place: OpenChannel) {
+pub fn refuse(
+    gateway: Arc<Gateway>,
+    why: Trouble,
+    channel: Channel<Msg>,
+    handle: Handle,
+    place: OpenChannel,
+) {
     tokio::spawn(async move {
         let mut down = Downstream::new(channel, handle);
         if let Ok(asked) = ask::read(&mut down, &gateway.config()).await {
-            tell::trouble(&down, asked.terminal.is_some(), &why, &gateway.new_session_id()).await;
+            tell::trouble(
+                &down,
+                asked.terminal.is_some(),
+                &why,
+                &gateway.new_session_id(),
+            )
+            .await;
         }
         drop(place);
     });

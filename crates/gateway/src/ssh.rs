@@ -47,28 +47,53 @@ const KEX_CLIENT: &[kex::Name] = &[
 const OPERATOR_KEYS: &[Algorithm] = &[
     Algorithm::Ed25519,
     Algorithm::SkEd25519,
-    Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
-    Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 },
-    Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 },
+    Algorithm::Ecdsa {
+        curve: EcdsaCurve::NistP256,
+    },
+    Algorithm::Ecdsa {
+        curve: EcdsaCurve::NistP384,
+    },
+    Algorithm::Ecdsa {
+        curve: EcdsaCurve::NistP521,
+    },
     Algorithm::SkEcdsaSha2NistP256,
-    Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
-    Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
+    Algorithm::Rsa {
+        hash: Some(HashAlg::Sha512),
+    },
+    Algorithm::Rsa {
+        hash: Some(HashAlg::Sha256),
+    },
 ];
 
 const AMPHORA_KEYS: &[Algorithm] = &[
     Algorithm::Ed25519,
-    Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
-    Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 },
-    Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 },
-    Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
-    Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
+    Algorithm::Ecdsa {
+        curve: EcdsaCurve::NistP256,
+    },
+    Algorithm::Ecdsa {
+        curve: EcdsaCurve::NistP384,
+    },
+    Algorithm::Ecdsa {
+        curve: EcdsaCurve::NistP521,
+    },
+    Algorithm::Rsa {
+        hash: Some(HashAlg::Sha512),
+    },
+    Algorithm::Rsa {
+        hash: Some(HashAlg::Sha256),
+    },
 ];
 
 /// AES-GCM only: OpenSSH up to 9.x takes chacha20 wherever it is offered, at two to three times the cost.
 const CIPHERS: &[cipher::Name] = &[cipher::AES_128_GCM, cipher::AES_256_GCM];
 
 /// Old amphora images may lack GCM.
-const UPSTREAM_CIPHERS: &[cipher::Name] = &[cipher::AES_128_GCM, cipher::AES_256_GCM, cipher::AES_256_CTR, cipher::AES_128_CTR];
+const UPSTREAM_CIPHERS: &[cipher::Name] = &[
+    cipher::AES_128_GCM,
+    cipher::AES_256_GCM,
+    cipher::AES_256_CTR,
+    cipher::AES_128_CTR,
+];
 
 const MACS: &[mac::Name] = &[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM];
 
@@ -85,7 +110,10 @@ fn server_side() -> Preferred {
 
 /// The server operators reach by TCP.
 pub fn outer(config: &Config, key: PrivateKey) -> Arc<server::Config> {
-    Arc::new(server::Config { keepalive_interval: Some(config.upstream.keepalive), ..server(key) })
+    Arc::new(server::Config {
+        keepalive_interval: Some(config.upstream.keepalive),
+        ..server(key)
+    })
 }
 
 /// The server behind `-J`: its channel is already authenticated, and the outer connection already kept alive.
@@ -95,7 +123,10 @@ pub fn inner(key: PrivateKey) -> Arc<server::Config> {
 
 fn server(key: PrivateKey) -> server::Config {
     server::Config {
-        server_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-ampgate_", env!("CARGO_PKG_VERSION")))),
+        server_id: SshId::Standard(Cow::Borrowed(concat!(
+            "SSH-2.0-ampgate_",
+            env!("CARGO_PKG_VERSION")
+        ))),
         // Limits per source and the number of attempts are ours; a sleep would only punish four keys in an agent.
         auth_rejection_time: Duration::from_millis(1),
         max_auth_attempts: LOGIN_ATTEMPTS,
@@ -117,12 +148,21 @@ fn server(key: PrivateKey) -> server::Config {
 /// The client towards an amphora. With a pin, only that key's algorithm is asked for.
 pub fn upstream(config: &Config, pin: Option<&PublicKey>) -> Arc<client::Config> {
     let keys = match pin.map(PublicKey::algorithm) {
-        Some(Algorithm::Rsa { .. }) => Cow::Owned(AMPHORA_KEYS.iter().filter(|a| matches!(a, Algorithm::Rsa { .. })).cloned().collect()),
+        Some(Algorithm::Rsa { .. }) => Cow::Owned(
+            AMPHORA_KEYS
+                .iter()
+                .filter(|a| matches!(a, Algorithm::Rsa { .. }))
+                .cloned()
+                .collect(),
+        ),
         Some(algorithm) => Cow::Owned(vec![algorithm]),
         None => Cow::Borrowed(AMPHORA_KEYS),
     };
     Arc::new(client::Config {
-        client_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-ampgate_", env!("CARGO_PKG_VERSION")))),
+        client_id: SshId::Standard(Cow::Borrowed(concat!(
+            "SSH-2.0-ampgate_",
+            env!("CARGO_PKG_VERSION")
+        ))),
         window_size: WINDOW,
         maximum_packet_size: PACKET,
         channel_buffer_size: CHANNEL_QUEUE,

@@ -16,14 +16,23 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Tells why there is no session, or why it ended, and closes the channel.
 pub async fn trouble(down: &Downstream, pty: bool, trouble: &Trouble, session: &SessionId) {
     ask::answer(down, true).await;
-    let _ = tokio::time::timeout(PATIENCE, down.write.extended_data_bytes(STDERR, line(pty, &trouble.told(session)))).await;
+    let _ = tokio::time::timeout(
+        PATIENCE,
+        down.write
+            .extended_data_bytes(STDERR, line(pty, &trouble.told(session))),
+    )
+    .await;
     close(down, trouble.status()).await;
 }
 
 /// Answers with text on stdout.
 pub async fn text(down: &Downstream, pty: bool, text: &str, status: u32) {
     ask::answer(down, true).await;
-    let shown = if pty { text.replace('\n', "\r\n") } else { text.to_owned() };
+    let shown = if pty {
+        text.replace('\n', "\r\n")
+    } else {
+        text.to_owned()
+    };
     let _ = tokio::time::timeout(PATIENCE, down.write.data_bytes(shown.into_bytes())).await;
     close(down, status).await;
 }
@@ -39,7 +48,11 @@ pub async fn done(down: &Downstream) {
 
 /// A line begins at the left edge, also on a terminal in raw mode with half a line on it.
 pub fn line(pty: bool, sentence: &str) -> Vec<u8> {
-    if pty { format!("\r\n{sentence}\r\n").into_bytes() } else { format!("{sentence}\n").into_bytes() }
+    if pty {
+        format!("\r\n{sentence}\r\n").into_bytes()
+    } else {
+        format!("{sentence}\n").into_bytes()
+    }
 }
 
 async fn close(down: &Downstream, status: u32) {

@@ -39,10 +39,18 @@ impl client::Handler for Hop {
     type Error = russh::Error;
 
     /// russh verified the signature over the exchange before it asks.
-    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
-        let PublicKeyOrCertificate::PublicKey { key, .. } = key else { return Ok(false) };
+    async fn check_server_key(
+        &mut self,
+        key: &PublicKeyOrCertificate,
+    ) -> Result<bool, Self::Error> {
+        let PublicKeyOrCertificate::PublicKey { key, .. } = key else {
+            return Ok(false);
+        };
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.clone());
-        Ok(self.pin.as_ref().is_none_or(|pin| pin.key_data() == key.key_data()))
+        Ok(self
+            .pin
+            .as_ref()
+            .is_none_or(|pin| pin.key_data() == key.key_data()))
     }
 }
 
@@ -78,34 +86,78 @@ pub fn dial(gateway: &Arc<Gateway>, amphora: &Arc<Amphora>) -> Dialling {
         let address = amphora.address.0;
         match tokio::time::timeout(deadline, connect(&gateway, &amphora, address)).await {
             Ok(dialled) => dialled,
-            Err(_late) => Err(unreachable(&amphora, address, "no answer in time; a security group or a dead VM looks like this")),
+            Err(_late) => Err(unreachable(
+                &amphora,
+                address,
+                "no answer in time; a security group or a dead VM looks like this",
+            )),
         }
     })))
 }
 
-async fn connect(gateway: &Gateway, amphora: &Arc<Amphora>, address: SocketAddr) -> Result<Dialled, Trouble> {
+async fn connect(
+    gateway: &Gateway,
+    amphora: &Arc<Amphora>,
+    address: SocketAddr,
+) -> Result<Dialled, Trouble> {
     let began = Instant::now();
     let tcp = tcp(amphora, address).await?;
     let _ = tcp.set_nodelay(true);
     let id = amphora.id.to_string();
-    let pin = gateway.pins.get(&id).and_then(|pin| PublicKey::from_openssh(&pin.host_key).ok());
+    let pin = gateway
+        .pins
+        .get(&id)
+        .and_then(|pin| PublicKey::from_openssh(&pin.host_key).ok());
     let shown = Arc::new(Mutex::new(None));
-    let hop = Hop { pin: pin.clone(), shown: Arc::clone(&shown) };
+    let hop = Hop {
+        pin: pin.clone(),
+        shown: Arc::clone(&shown),
+    };
     let config = crate::ssh::upstream(&gateway.config(), pin.as_ref());
     let connected = client::connect_stream(config, tcp, hop).await;
     let seen = shown.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (connected, seen) {
         (Ok(client), Some(key)) => {
             settle_pin(gateway, amphora, address, &key)?;
-            Ok(Dialled { amphora: Arc::clone(amphora), client, host_key: fingerprint(&key), began })
+            Ok(Dialled {
+                amphora: Arc::clone(amphora),
+                client,
+                host_key: fingerprint(&key),
+                began,
+            })
         }
-        (Err(russh::Error::UnknownKey), Some(key)) => Err(changed(gateway, amphora, address, pin.as_ref().map(fingerprint), &key)),
+        (Err(russh::Error::UnknownKey), Some(key)) => Err(changed(
+            gateway,
+            amphora,
+            address,
+            pin.as_ref().map(fingerprint),
+            &key,
+        )),
         (Err(russh::Error::NoCommonAlgo { .. }), _) if pin.is_some() => {
             // It no longer has a key of the pinned kind: the same alarm, without the other fingerprint.
-            gateway.journal(None, Event::HostkeyRefused { amphora: id.into(), address: address.to_string().into(), pinned: pin.as_ref().map(fingerprint).unwrap_or_default().into(), offered: "".into() });
-            Err(Trouble::HostKeyChanged { amphora: amphora.id, address, pinned: pin.as_ref().map(fingerprint).unwrap_or_default(), offered: "of another kind".to_owned() })
+            gateway.journal(
+                None,
+                Event::HostkeyRefused {
+                    amphora: id.into(),
+                    address: address.to_string().into(),
+                    pinned: pin.as_ref().map(fingerprint).unwrap_or_default().into(),
+                    offered: "".into(),
+                },
+            );
+            Err(Trouble::HostKeyChanged {
+                amphora: amphora.id,
+                address,
+                pinned: pin.as_ref().map(fingerprint).unwrap_or_default(),
+                offered: "of another kind".to_owned(),
+            })
         }
-        (Err(error), _) => Err(unreachable(amphora, address, &format!("something answers, but it does not complete the SSH handshake ({error}); is that port sshd?"))),
+        (Err(error), _) => Err(unreachable(
+            amphora,
+            address,
+            &format!(
+                "something answers, but it does not complete the SSH handshake ({error}); is that port sshd?"
+            ),
+        )),
         (Ok(_), None) => Err(unreachable(amphora, address, "it showed no host key")),
     }
 }
@@ -135,42 +187,78 @@ fn why(kind: ErrorKind, error: &std::io::Error) -> String {
 }
 
 fn unreachable(amphora: &Amphora, address: SocketAddr, why: &str) -> Trouble {
-    Trouble::Unreachable { amphora: amphora.id, address, why: why.to_owned() }
+    Trouble::Unreachable {
+        amphora: amphora.id,
+        address,
+        why: why.to_owned(),
+    }
 }
 
 /// A first contact becomes the pin, durably, before the key is relied on. An amphora id never changes its pin; an
 /// address may serve another amphora tomorrow.
-fn settle_pin(gateway: &Gateway, amphora: &Amphora, address: SocketAddr, key: &PublicKey) -> Result<(), Trouble> {
-    let text = key.to_openssh().map_err(|e| unreachable(amphora, address, &e.to_string()))?;
+fn settle_pin(
+    gateway: &Gateway,
+    amphora: &Amphora,
+    address: SocketAddr,
+    key: &PublicKey,
+) -> Result<(), Trouble> {
+    let text = key
+        .to_openssh()
+        .map_err(|e| unreachable(amphora, address, &e.to_string()))?;
     let id = amphora.id.to_string();
-    let unwritable = |e: ampgate_audit::AuditError| Trouble::Recorder { told: "the pin of its host key could not be written", detail: e.to_string() };
+    let unwritable = |e: ampgate_audit::AuditError| Trouble::Recorder {
+        told: "the pin of its host key could not be written",
+        detail: e.to_string(),
+    };
     match gateway.pins.check(&id, &text).map_err(unwritable)? {
         PinVerdict::Match => Ok(()),
         PinVerdict::FirstContact => {
-            gateway.pins.pin(&id, &text, "first-contact", Timestamp::now()).map_err(unwritable)?;
-            gateway.journal(None, Event::HostkeyPinned {
-                amphora: id.into(),
-                address: address.to_string().into(),
-                host_key: fingerprint(key).into(),
-                algorithm: key.algorithm().as_str().into(),
-                how: "first-contact".into(),
-            });
+            gateway
+                .pins
+                .pin(&id, &text, "first-contact", Timestamp::now())
+                .map_err(unwritable)?;
+            gateway.journal(
+                None,
+                Event::HostkeyPinned {
+                    amphora: id.into(),
+                    address: address.to_string().into(),
+                    host_key: fingerprint(key).into(),
+                    algorithm: key.algorithm().as_str().into(),
+                    how: "first-contact".into(),
+                },
+            );
             Ok(())
         }
-        PinVerdict::Changed { pinned, .. } => Err(changed(gateway, amphora, address, Some(pinned), key)),
+        PinVerdict::Changed { pinned, .. } => {
+            Err(changed(gateway, amphora, address, Some(pinned), key))
+        }
     }
 }
 
-fn changed(gateway: &Gateway, amphora: &Amphora, address: SocketAddr, pinned: Option<String>, key: &PublicKey) -> Trouble {
+fn changed(
+    gateway: &Gateway,
+    amphora: &Amphora,
+    address: SocketAddr,
+    pinned: Option<String>,
+    key: &PublicKey,
+) -> Trouble {
     let (pinned, offered) = (pinned.unwrap_or_default(), fingerprint(key));
     tracing::error!(amphora = %amphora.id, %address, %pinned, %offered, "host key changed: refused");
-    gateway.journal(None, Event::HostkeyRefused {
-        amphora: amphora.id.to_string().into(),
-        address: address.to_string().into(),
-        pinned: pinned.as_str().into(),
-        offered: offered.as_str().into(),
-    });
-    Trouble::HostKeyChanged { amphora: amphora.id, address, pinned, offered }
+    gateway.journal(
+        None,
+        Event::HostkeyRefused {
+            amphora: amphora.id.to_string().into(),
+            address: address.to_string().into(),
+            pinned: pinned.as_str().into(),
+            offered: offered.as_str().into(),
+        },
+    );
+    Trouble::HostKeyChanged {
+        amphora: amphora.id,
+        address,
+        pinned,
+        offered,
+    }
 }
 
 impl Dialling {
@@ -179,28 +267,44 @@ impl Dialling {
     ///
     /// # Errors
     /// A sentence for each way a connection can fail.
-    pub async fn open(mut self, gateway: &Gateway, grant: &Grant, recorder: &Recorder) -> Result<Upstream, Trouble> {
-        let Some(task) = self.0.take() else { return Err(Trouble::Broken("it was never dialled".to_owned())) };
+    pub async fn open(
+        mut self,
+        gateway: &Gateway,
+        grant: &Grant,
+        recorder: &Recorder,
+    ) -> Result<Upstream, Trouble> {
+        let Some(task) = self.0.take() else {
+            return Err(Trouble::Broken("it was never dialled".to_owned()));
+        };
         let outcome = match task.await {
-            Ok(Ok(dialled)) if dialled.amphora.id != grant.amphora().id => Err(Trouble::Broken("the connection is another amphora's".to_owned())),
+            Ok(Ok(dialled)) if dialled.amphora.id != grant.amphora().id => Err(Trouble::Broken(
+                "the connection is another amphora's".to_owned(),
+            )),
             Ok(Ok(dialled)) if dialled.began.elapsed() > UNUSED || dialled.client.is_closed() => {
                 // The amphora has ended the early connection, or is about to.
                 let mut again = dial_again(gateway, grant.amphora()).await?;
                 log_in(gateway, &mut again, recorder).await.map(|()| again)
             }
-            Ok(Ok(mut dialled)) => log_in(gateway, &mut dialled, recorder).await.map(|()| dialled),
+            Ok(Ok(mut dialled)) => log_in(gateway, &mut dialled, recorder)
+                .await
+                .map(|()| dialled),
             Ok(Err(trouble)) => Err(trouble),
             Err(error) => Err(Trouble::Broken(error.to_string())),
         };
         match outcome {
-            Ok(dialled) => Ok(Upstream { client: dialled.client }),
+            Ok(dialled) => Ok(Upstream {
+                client: dialled.client,
+            }),
             Err(trouble) => {
-                gateway.journal(Some(grant.session()), Event::UpstreamRefused {
-                    amphora: grant.amphora().id.to_string().into(),
-                    address: grant.amphora().address.to_string().into(),
-                    fault: trouble.code().into(),
-                    detail: trouble.to_string().into(),
-                });
+                gateway.journal(
+                    Some(grant.session()),
+                    Event::UpstreamRefused {
+                        amphora: grant.amphora().id.to_string().into(),
+                        address: grant.amphora().address.to_string().into(),
+                        fault: trouble.code().into(),
+                        detail: trouble.to_string().into(),
+                    },
+                );
                 Err(trouble)
             }
         }
@@ -212,12 +316,20 @@ async fn dial_again(gateway: &Gateway, amphora: &Arc<Amphora>) -> Result<Dialled
     let deadline = gateway.config().upstream.connect_timeout;
     match tokio::time::timeout(deadline, connect(gateway, amphora, address)).await {
         Ok(dialled) => dialled,
-        Err(_late) => Err(unreachable(amphora, address, "no answer in time; a security group or a dead VM looks like this")),
+        Err(_late) => Err(unreachable(
+            amphora,
+            address,
+            "no answer in time; a security group or a dead VM looks like this",
+        )),
     }
 }
 
 /// Tries the key ring: the key that last opened this amphora first, then the newest.
-async fn log_in(gateway: &Gateway, dialled: &mut Dialled, recorder: &Recorder) -> Result<(), Trouble> {
+async fn log_in(
+    gateway: &Gateway,
+    dialled: &mut Dialled,
+    recorder: &Recorder,
+) -> Result<(), Trouble> {
     let amphora = Arc::clone(&dialled.amphora);
     let id = amphora.id.to_string();
     let config = gateway.config();
@@ -235,27 +347,51 @@ async fn log_in(gateway: &Gateway, dialled: &mut Dialled, recorder: &Recorder) -
         };
         let shown = fingerprint(&key);
         let login = amphora.login_user.to_string();
-        let answer = tokio::time::timeout(gateway.config().upstream.connect_timeout, dialled.client.authenticate_publickey_with(login.clone(), key, hash, &mut agent));
+        let answer = tokio::time::timeout(
+            gateway.config().upstream.connect_timeout,
+            dialled
+                .client
+                .authenticate_publickey_with(login.clone(), key, hash, &mut agent),
+        );
         match answer.await {
             Ok(Ok(result)) if result.success() => {
                 gateway.key_memory.learn(&id, &shown);
-                gateway.journal(Some(recorder.session()), Event::SignerSigned { amphora: id.as_str().into(), octavia_key: shown.as_str().into(), login_user: login.as_str().into() });
-                gateway.journal(Some(recorder.session()), Event::UpstreamOpened {
-                    amphora: id.into(),
-                    address: amphora.address.to_string().into(),
-                    login_user: login.into(),
-                    host_key: dialled.host_key.as_str().into(),
-                    octavia_key: shown.into(),
-                    milliseconds: u64::try_from(dialled.began.elapsed().as_millis()).unwrap_or(u64::MAX),
-                });
+                gateway.journal(
+                    Some(recorder.session()),
+                    Event::SignerSigned {
+                        amphora: id.as_str().into(),
+                        octavia_key: shown.as_str().into(),
+                        login_user: login.as_str().into(),
+                    },
+                );
+                gateway.journal(
+                    Some(recorder.session()),
+                    Event::UpstreamOpened {
+                        amphora: id.into(),
+                        address: amphora.address.to_string().into(),
+                        login_user: login.into(),
+                        host_key: dialled.host_key.as_str().into(),
+                        octavia_key: shown.into(),
+                        milliseconds: u64::try_from(dialled.began.elapsed().as_millis())
+                            .unwrap_or(u64::MAX),
+                    },
+                );
                 return Ok(());
             }
             Ok(Ok(_refused)) => {}
             Ok(Err(russh::AgentAuthError::Key(error))) => {
-                gateway.journal(Some(recorder.session()), Event::SignerRefused { octavia_key: shown.into(), reason: error.to_string().into() });
+                gateway.journal(
+                    Some(recorder.session()),
+                    Event::SignerRefused {
+                        octavia_key: shown.into(),
+                        reason: error.to_string().into(),
+                    },
+                );
                 return Err(Trouble::Signer(error.to_string()));
             }
-            Ok(Err(russh::AgentAuthError::Send(_))) => return Err(Trouble::Broken("it hung up during the login".to_owned())),
+            Ok(Err(russh::AgentAuthError::Send(_))) => {
+                return Err(Trouble::Broken("it hung up during the login".to_owned()));
+            }
             Err(_late) => return Err(Trouble::Broken("it did not answer the login".to_owned())),
         }
         if dialled.client.is_closed() {
@@ -264,17 +400,26 @@ async fn log_in(gateway: &Gateway, dialled: &mut Dialled, recorder: &Recorder) -
     }
     match tried {
         0 => Err(Trouble::Signer("it holds no octavia key".to_owned())),
-        tried => Err(Trouble::NoKeyFits { amphora: amphora.id, tried }),
+        tried => Err(Trouble::NoKeyFits {
+            amphora: amphora.id,
+            tried,
+        }),
     }
 }
 
 /// The signer may just be starting again: it is asked until the patience of the caller ends.
 async fn agent(config: &Config) -> Result<AgentClient<UnixStream>, russh::keys::Error> {
-    let socket = config.signer.agent.as_ref().unwrap_or(&config.signer.socket);
+    let socket = config
+        .signer
+        .agent
+        .as_ref()
+        .unwrap_or(&config.signer.socket);
     let deadline = Instant::now() + SIGNER_PATIENCE - Duration::from_millis(200);
     loop {
         match AgentClient::<UnixStream>::connect_uds(socket).await {
-            Err(_) if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(_) if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(50)).await
+            }
             outcome => return outcome,
         }
     }
@@ -282,7 +427,10 @@ async fn agent(config: &Config) -> Result<AgentClient<UnixStream>, russh::keys::
 
 async fn identities(agent: &mut AgentClient<UnixStream>) -> Result<Vec<PublicKey>, Trouble> {
     let identities = within_patience(agent.request_identities()).await?;
-    Ok(identities.iter().map(|identity| identity.public_key().into_owned()).collect())
+    Ok(identities
+        .iter()
+        .map(|identity| identity.public_key().into_owned())
+        .collect())
 }
 
 /// The octavia keys that the signer, or the agent in its place, holds now.
@@ -296,10 +444,18 @@ pub async fn key_ring(config: &Config) -> Result<Vec<PublicKey>, Trouble> {
 
 /// SHA-2 always: sshd has known it since 7.2, and SHA-1 is gone since 8.8.
 async fn rsa_hash(client: &client::Handle<Hop>) -> Option<HashAlg> {
-    client.best_supported_rsa_hash().await.ok().flatten().flatten().or(Some(HashAlg::Sha256))
+    client
+        .best_supported_rsa_hash()
+        .await
+        .ok()
+        .flatten()
+        .flatten()
+        .or(Some(HashAlg::Sha256))
 }
 
-async fn within_patience<T, E: std::fmt::Display>(answer: impl Future<Output = Result<T, E>>) -> Result<T, Trouble> {
+async fn within_patience<T, E: std::fmt::Display>(
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, Trouble> {
     match tokio::time::timeout(SIGNER_PATIENCE, answer).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(Trouble::Signer(error.to_string())),
@@ -310,12 +466,17 @@ async fn within_patience<T, E: std::fmt::Display>(answer: impl Future<Output = R
 impl Upstream {
     /// A session channel on the amphora.
     pub async fn session(&self) -> Result<russh::Channel<client::Msg>, Trouble> {
-        self.client.channel_open_session().await.map_err(|e| Trouble::Refused(format!("the amphora opens no session: {e}")))
+        self.client
+            .channel_open_session()
+            .await
+            .map_err(|e| Trouble::Refused(format!("the amphora opens no session: {e}")))
     }
 
     /// Ends the connection, without waiting for the amphora's answer.
     pub async fn hang_up(self) {
-        let bye = self.client.disconnect(russh::Disconnect::ByApplication, "", "");
+        let bye = self
+            .client
+            .disconnect(russh::Disconnect::ByApplication, "", "");
         let _ = tokio::time::timeout(Duration::from_millis(500), bye).await;
     }
 }

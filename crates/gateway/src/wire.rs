@@ -41,7 +41,11 @@ struct Wire<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         self.cut.0.reader.register(cx.waker());
         if self.cut.is_cut() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
@@ -51,7 +55,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if self.cut.is_cut() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
@@ -69,17 +77,28 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 
 /// Runs an SSH server on `stream` until it ends. `logged_in` turns true when the handler has let somebody in; a
 /// connection where it has not after `grace` is cut.
-pub async fn serve<S, H>(stream: S, config: Arc<server::Config>, handler: H, cut: Cut, mut logged_in: watch::Receiver<bool>, grace: Duration) -> Result<(), H::Error>
+pub async fn serve<S, H>(
+    stream: S,
+    config: Arc<server::Config>,
+    handler: H,
+    cut: Cut,
+    mut logged_in: watch::Receiver<bool>,
+    grace: Duration,
+) -> Result<(), H::Error>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: server::Handler + Send + 'static,
 {
-    let wire = Wire { stream, cut: cut.clone() };
-    let deadline = tokio::time::Instant::now() + grace;
-    let running = match tokio::time::timeout_at(deadline, server::run_stream(config, wire, handler)).await {
-        Ok(running) => running?,
-        Err(_late) => return Err(russh::Error::ConnectionTimeout.into()),
+    let wire = Wire {
+        stream,
+        cut: cut.clone(),
     };
+    let deadline = tokio::time::Instant::now() + grace;
+    let running =
+        match tokio::time::timeout_at(deadline, server::run_stream(config, wire, handler)).await {
+            Ok(running) => running?,
+            Err(_late) => return Err(russh::Error::ConnectionTimeout.into()),
+        };
     tokio::pin!(running);
     tokio::select! {
         ended = &mut running => return ended,

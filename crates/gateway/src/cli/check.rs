@@ -1,6 +1,10 @@
 //! In: the configuration and the files it names. Out: every fault of all of them, or the configuration in force.
 //! Never: opens a socket, or changes anything.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks on stdout and stderr")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line talks on stdout and stderr"
+)]
 
 use std::path::Path;
 
@@ -9,7 +13,9 @@ use clap::Args;
 use super::{Outcome, count, load};
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  ampgate check\n  ampgate --config ./ampgate.toml check\n\nExit status 64 when anything is at fault.")]
+#[command(
+    after_help = "Examples:\n  ampgate check\n  ampgate --config ./ampgate.toml check\n\nExit status 64 when anything is at fault."
+)]
 pub struct Check {
     /// Say only whether all is well.
     #[arg(long, short)]
@@ -21,7 +27,11 @@ impl Check {
         let rules = load(config)?;
         if !self.quiet {
             print!("{}", rules.config.to_toml());
-            eprintln!("ampgate: all is well: {} in {}", count(rules.users.iter().count(), "user"), rules.config.users.display());
+            eprintln!(
+                "ampgate: all is well: {} in {}",
+                count(rules.users.iter().count(), "user"),
+                rules.config.users.display()
+            );
         }
         Ok(())
     }

@@ -33,12 +33,17 @@ struct Asking {
 
 impl Asking {
     fn circumstances(&self) -> Circumstances {
-        Circumstances { now: self.at.unwrap_or_else(Timestamp::now), reason: self.reason.clone() }
+        Circumstances {
+            now: self.at.unwrap_or_else(Timestamp::now),
+            reason: self.reason.clone(),
+        }
     }
 }
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  ampgate explain alice amphora-93b939b0-1c1d-4a5e-9d2c-1f0a5a3a9a10\n  ampgate explain alice lb-shop-web.master root\n  ampgate explain alice amphora-93b939b0 netns exec --from 198.51.100.7 --at 2026-12-24T03:00:00Z\n\nExit status 0 for yes, 1 for no.")]
+#[command(
+    after_help = "Examples:\n  ampgate explain alice amphora-93b939b0-1c1d-4a5e-9d2c-1f0a5a3a9a10\n  ampgate explain alice lb-shop-web.master root\n  ampgate explain alice amphora-93b939b0 netns exec --from 198.51.100.7 --at 2026-12-24T03:00:00Z\n\nExit status 0 for yes, 1 for no."
+)]
 pub struct Explain {
     user: String,
     target: String,
@@ -77,13 +82,22 @@ impl Explain {
         let mut answers = Vec::new();
         for amphora in amphorae(&rules, &self.target)? {
             let landing = self.landing.unwrap_or(Landing::Plain);
-            let answer = rules.policy.explain(&subject, &amphora, landing, self.action, &circumstances);
+            let answer =
+                rules
+                    .policy
+                    .explain(&subject, &amphora, landing, self.action, &circumstances);
             allowed &= answer.allowed;
             if self.asking.json.json {
                 answers.push(serde_json::json!({"amphora": amphora.id.to_string(), "landing": landing, "action": self.action.as_str(), "answer": answer}));
                 continue;
             }
-            println!("{} on amphora-{} ({}), {landing} {}: {answer}", user.name(), amphora.id, amphora.load_balancer.name.escape_debug(), self.action);
+            println!(
+                "{} on amphora-{} ({}), {landing} {}: {answer}",
+                user.name(),
+                amphora.id,
+                amphora.load_balancer.name.escape_debug(),
+                self.action
+            );
         }
         if let Some(refusal) = user.refusal(circumstances.now) {
             allowed = false;
@@ -94,7 +108,11 @@ impl Explain {
         if self.asking.json.json {
             print_json(&answers)?;
         }
-        if allowed { Ok(()) } else { Err(Failure::Status(1)) }
+        if allowed {
+            Ok(())
+        } else {
+            Err(Failure::Status(1))
+        }
     }
 }
 
@@ -104,7 +122,12 @@ impl WhoCan {
         let circumstances = self.asking.circumstances();
         let mut found = Vec::new();
         for amphora in amphorae(&rules, &self.target)? {
-            found.extend(rules.policy.who_can(&rules.users, &amphora, self.asking.from, &circumstances));
+            found.extend(rules.policy.who_can(
+                &rules.users,
+                &amphora,
+                self.asking.from,
+                &circumstances,
+            ));
         }
         show(&found, &self.asking.json)
     }
@@ -114,7 +137,12 @@ impl WhatCan {
     pub fn run(self, config: &Path) -> Outcome {
         let rules = load(config)?;
         let all = asked(rules.inventory.all())?;
-        let found = rules.policy.what_can(user(&rules, &self.user)?, &all, self.asking.from, &self.asking.circumstances());
+        let found = rules.policy.what_can(
+            user(&rules, &self.user)?,
+            &all,
+            self.asking.from,
+            &self.asking.circumstances(),
+        );
         show(&found, &self.asking.json)
     }
 }
@@ -123,7 +151,13 @@ fn show(found: &[Reach], json: &Json) -> Outcome {
     let rows = |reach: &Reach| -> Vec<[String; 5]> {
         let one = |(landing, actions): &(Landing, Vec<Action>)| {
             let actions: Vec<&str> = actions.iter().map(|a| a.as_str()).collect();
-            [reach.user.to_string(), format!("amphora-{}", reach.amphora.id), reach.amphora.load_balancer.name.clone(), landing.to_string(), actions.join(" ")]
+            [
+                reach.user.to_string(),
+                format!("amphora-{}", reach.amphora.id),
+                reach.amphora.load_balancer.name.clone(),
+                landing.to_string(),
+                actions.join(" "),
+            ]
         };
         reach.landings.iter().map(one).collect()
     };
@@ -136,7 +170,11 @@ fn show(found: &[Reach], json: &Json) -> Outcome {
         println!("nobody and nothing: no rule permits it");
         return Ok(());
     }
-    let mut lines = vec![["USER", "TARGET", "LOAD BALANCER", "LANDING", "ACTIONS"].map(str::to_owned).to_vec()];
+    let mut lines = vec![
+        ["USER", "TARGET", "LOAD BALANCER", "LANDING", "ACTIONS"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     lines.extend(all.into_iter().map(Vec::from));
     table(&lines)?;
     Ok(())
@@ -144,11 +182,15 @@ fn show(found: &[Reach], json: &Json) -> Outcome {
 
 fn user<'r>(rules: &'r Rules, name: &str) -> anyhow::Result<&'r User> {
     let parsed = UserName::parse(name).with_context(|| format!("{name:?} is no user name"))?;
-    rules.users.get(&parsed).with_context(|| format!("there is no user {name} in the users file"))
+    rules
+        .users
+        .get(&parsed)
+        .with_context(|| format!("there is no user {name} in the users file"))
 }
 
 fn amphorae(rules: &Rules, target: &str) -> anyhow::Result<Vec<Arc<Amphora>>> {
-    let name = TargetName::parse(target).with_context(|| format!("{target:?} is no target name"))?;
+    let name =
+        TargetName::parse(target).with_context(|| format!("{target:?} is no target name"))?;
     match asked(rules.inventory.resolve(&name))? {
         Resolution::One(amphora) => Ok(vec![amphora]),
         Resolution::Many(amphorae) => Ok(amphorae),
@@ -157,6 +199,11 @@ fn amphorae(rules: &Rules, target: &str) -> anyhow::Result<Vec<Arc<Amphora>>> {
 }
 
 /// The inventory's answers may come over a network; a command line waits for them.
-fn asked<T, E: std::error::Error + Send + Sync + 'static>(answer: impl Future<Output = Result<T, E>>) -> anyhow::Result<T> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(answer)?)
+fn asked<T, E: std::error::Error + Send + Sync + 'static>(
+    answer: impl Future<Output = Result<T, E>>,
+) -> anyhow::Result<T> {
+    Ok(tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(answer)?)
 }

@@ -1,6 +1,10 @@
 //! In: arguments. Out: one command's exit status: 0 done, 1 could not, 2 usage, 64 configuration at fault.
 //! Never: a stack of causes where one line says it.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks on stdout and stderr")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line talks on stdout and stderr"
+)]
 
 mod check;
 mod explain;
@@ -26,10 +30,21 @@ const CONFIGURATION: u8 = 64;
 
 /// The bastion for Octavia's amphorae: ssh -J gateway amphora-<uuid>, decided by policy, recorded, replayed.
 #[derive(Parser)]
-#[command(name = "ampgate", version, after_help = "Examples:\n  ampgate init /etc/ampgate\n  ampgate check\n  ampgate serve\n  ampgate explain alice amphora-93b939b0-… root\n  ampgate sessions --live\n\nOperators need none of this: they type  ssh -J gateway amphora-<uuid>")]
+#[command(
+    name = "ampgate",
+    version,
+    after_help = "Examples:\n  ampgate init /etc/ampgate\n  ampgate check\n  ampgate serve\n  ampgate explain alice amphora-93b939b0-… root\n  ampgate sessions --live\n\nOperators need none of this: they type  ssh -J gateway amphora-<uuid>"
+)]
 pub struct Arguments {
     /// The configuration file.
-    #[arg(long, short, global = true, env = "AMPGATE_CONFIG", default_value = "/etc/ampgate/ampgate.toml", value_name = "FILE")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "AMPGATE_CONFIG",
+        default_value = "/etc/ampgate/ampgate.toml",
+        value_name = "FILE"
+    )]
     config: PathBuf,
     #[command(subcommand)]
     command: Command,
@@ -111,7 +126,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
             for fault in &faults {
                 eprintln!("{fault}\n");
             }
-            eprintln!("ampgate: {} to mend in {}", count(faults.len(), "fault"), config.display());
+            eprintln!(
+                "ampgate: {} to mend in {}",
+                count(faults.len(), "fault"),
+                config.display()
+            );
             ExitCode::from(CONFIGURATION)
         }
         Err(Failure::Other(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -124,7 +143,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
 
 /// The reader of our output has gone (`ampgate sessions | head`): it has what it wanted.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn load(config: &Path) -> Result<Rules, Failure> {
@@ -133,23 +155,58 @@ fn load(config: &Path) -> Result<Rules, Failure> {
 
 /// The configuration alone, for commands that need no more, and that people run who may not read the other files.
 fn load_config(path: &Path) -> Result<Config, Failure> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{} cannot be read", path.display()))?;
     Config::parse(path, &text).map_err(Failure::Faults)
 }
 
 fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
 }
 
 /// Prints rows as columns, each as wide as it must be; control characters in them are escaped.
 fn table(rows: &[Vec<String>]) -> std::io::Result<()> {
     use std::io::Write as _;
-    let shown: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| cell.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()).collect()).collect();
+    let shown: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            row.iter()
+                .map(|cell| {
+                    cell.chars()
+                        .flat_map(|c| {
+                            if c.is_control() {
+                                c.escape_default().collect::<Vec<_>>()
+                            } else {
+                                vec![c]
+                            }
+                        })
+                        .collect()
+                })
+                .collect()
+        })
+        .collect();
     let columns = shown.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(|i| shown.iter().filter_map(|row| row.get(i)).map(|cell| cell.chars().count()).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..columns)
+        .map(|i| {
+            shown
+                .iter()
+                .filter_map(|row| row.get(i))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
     let mut out = std::io::stdout().lock();
     for row in &shown {
-        let line: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let line: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
         writeln!(out, "{}", line.join("  ").trim_end())?;
     }
     Ok(())

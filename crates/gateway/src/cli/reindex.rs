@@ -12,7 +12,16 @@ pub fn run(path: &Path) -> Outcome {
     if super::serve::as_the_gateway(path, &["reindex"], &config)? {
         return Ok(());
     }
-    let done = ampgate_audit::reindex(&state.join("journal"), &config.recording.directory, &state.join("index"))?;
-    println!("{} from {} journal lines, and {} that only their recordings tell of", count(usize::try_from(done.sessions)?, "session"), done.lines, done.unjournalled);
+    let done = ampgate_audit::reindex(
+        &state.join("journal"),
+        &config.recording.directory,
+        &state.join("index"),
+    )?;
+    println!(
+        "{} from {} journal lines, and {} that only their recordings tell of",
+        count(usize::try_from(done.sessions)?, "session"),
+        done.lines,
+        done.unjournalled
+    );
     Ok(())
 }

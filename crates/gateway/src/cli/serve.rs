@@ -1,6 +1,10 @@
 //! In: the configuration. Out: the gateway, running until it has drained; in front of it, as its parent, the signer.
 //! Never: root where strangers talk; the part that listens runs as [process] user, and holds no octavia or sealing key.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the listening line is for people and scripts")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the listening line is for people and scripts"
+)]
 
 use std::io::IsTerminal as _;
 use std::os::unix::process::CommandExt as _;
@@ -36,7 +40,9 @@ const RESTART_AT_MOST: Duration = Duration::from_secs(30);
 const SIGNER_START: Duration = Duration::from_secs(10);
 
 #[derive(Args)]
-#[command(after_help = "Signals: SIGTERM drains and ends, SIGHUP reads configuration, policy, users and inventory again.")]
+#[command(
+    after_help = "Signals: SIGTERM drains and ends, SIGHUP reads configuration, policy, users and inventory again."
+)]
 pub struct Serve {
     /// Only the gateway itself: its parent keeps the signer.
     #[arg(long, hide = true)]
@@ -57,15 +63,25 @@ impl Serve {
 }
 
 pub fn start_log(log: &Log) -> anyhow::Result<()> {
-    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&log.level)?).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
-    if log.json { builder.json().init() } else { builder.init() }
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(&log.level)?)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    if log.json {
+        builder.json().init()
+    } else {
+        builder.init()
+    }
     Ok(())
 }
 
 /// The process which talks to strangers is not root.
 fn may_listen(config: &Config) -> anyhow::Result<()> {
     if rustix::process::geteuid().is_root() {
-        bail!("the gateway does not run as root; name a user in [process] user, or start it as one ({} is the configuration's gateway)", config.name);
+        bail!(
+            "the gateway does not run as root; name a user in [process] user, or start it as one ({} is the configuration's gateway)",
+            config.name
+        );
     }
     Ok(())
 }
@@ -74,9 +90,13 @@ fn may_listen(config: &Config) -> anyhow::Result<()> {
 fn supervise(path: &Path, config: &Config) -> anyhow::Result<()> {
     let root = rustix::process::geteuid().is_root();
     if root && (config.process.user.is_none() || config.process.signer_user.is_none()) {
-        bail!("started by root, the gateway needs other users to run as; set user and signer_user in [process] (`ampgate init --help` shows how to make them)");
+        bail!(
+            "started by root, the gateway needs other users to run as; set user and signer_user in [process] (`ampgate init --help` shows how to make them)"
+        );
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let mut term = signal(SignalKind::terminate())?;
         let mut int = signal(SignalKind::interrupt())?;
@@ -124,7 +144,11 @@ fn supervise(path: &Path, config: &Config) -> anyhow::Result<()> {
 }
 
 fn ended(status: ExitStatus) -> anyhow::Result<()> {
-    if status.success() { Ok(()) } else { bail!("the gateway ended: {status}") }
+    if status.success() {
+        Ok(())
+    } else {
+        bail!("the gateway ended: {status}")
+    }
 }
 
 /// Asks a child to end, and ends it where it does not.
@@ -139,7 +163,9 @@ async fn stop(child: &mut Child) {
 }
 
 fn send(child: &Child, signal: Signal) {
-    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    let pid = i32::try_from(child.id())
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {
         // A child that is gone is seen by the next look.
         let _ = rustix::process::kill_process(pid, signal);
@@ -147,7 +173,12 @@ fn send(child: &Child, signal: Signal) {
 }
 
 /// Starts this program again as one of the two processes, as the user that it shall be.
-fn start(path: &Path, arguments: &[&str], user: Option<&str>, config: &Config) -> anyhow::Result<Child> {
+fn start(
+    path: &Path,
+    arguments: &[&str],
+    user: Option<&str>,
+    config: &Config,
+) -> anyhow::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("--config").arg(path).args(arguments);
     if rustix::process::geteuid().is_root() {
@@ -159,7 +190,9 @@ fn start(path: &Path, arguments: &[&str], user: Option<&str>, config: &Config) -
     command.env_remove("SSH_AUTH_SOCK");
     // Ctrl-C is the parent's: the signer has to outlive the sessions that it still seals.
     command.process_group(0);
-    command.spawn().with_context(|| format!("ampgate {} cannot be started", arguments.join(" ")))
+    command
+        .spawn()
+        .with_context(|| format!("ampgate {} cannot be started", arguments.join(" ")))
 }
 
 /// Started by root, runs a command as the gateway's user instead, so that what it writes is the gateway's. True if so.
@@ -168,7 +201,11 @@ pub fn as_the_gateway(path: &Path, arguments: &[&str], config: &Config) -> anyho
         return Ok(false);
     }
     let status = start(path, arguments, config.process.user.as_deref(), config)?.wait()?;
-    if status.success() { Ok(true) } else { bail!("it ended with {status}") }
+    if status.success() {
+        Ok(true)
+    } else {
+        bail!("it ended with {status}")
+    }
 }
 
 fn named(user: Option<&str>) -> anyhow::Result<User> {
@@ -183,7 +220,9 @@ fn relay(path: &Path, rules: Rules) -> anyhow::Result<()> {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     }
     harden()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(serve(path, rules))
 }
 
@@ -191,9 +230,21 @@ fn relay(path: &Path, rules: Rules) -> anyhow::Result<()> {
 fn harden() -> anyhow::Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        },
+    )?;
     let files = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum })?;
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: files.maximum,
+            maximum: files.maximum,
+        },
+    )?;
     Ok(())
 }
 
@@ -203,9 +254,18 @@ async fn serve(path: &Path, rules: Rules) -> anyhow::Result<()> {
     let gateway = Gateway::open(path, rules).await?;
     let mut listeners = Vec::new();
     for address in &config.listen {
-        listeners.push(TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?);
+        listeners.push(
+            TcpListener::bind(address)
+                .await
+                .with_context(|| format!("cannot listen on {address}"))?,
+        );
     }
-    let control = control::bind(&config.control.socket).with_context(|| format!("the control socket {} cannot be made", config.control.socket.display()))?;
+    let control = control::bind(&config.control.socket).with_context(|| {
+        format!(
+            "the control socket {} cannot be made",
+            config.control.socket.display()
+        )
+    })?;
     let workers = Arc::new(Workers::start(&gateway)?);
     let stop = Arc::new(AtomicBool::new(false));
     let syncing = keeping::sync(Arc::clone(&gateway), Arc::clone(&stop))?;
@@ -213,26 +273,42 @@ async fn serve(path: &Path, rules: Rules) -> anyhow::Result<()> {
     tokio::spawn(keeping::review(Arc::clone(&gateway)));
     tokio::spawn(keeping::seal_journal(Arc::clone(&gateway)));
     tokio::spawn(control::serve(Arc::clone(&gateway), control));
-    gateway.journal(None, Event::GatewayStarted {
-        version: env!("CARGO_PKG_VERSION").into(),
-        gateway: config.name.as_str().into(),
-        pid: std::process::id(),
-        listen: config.listen.iter().map(|a| a.to_string().into()).collect(),
-        config: path.display().to_string().into(),
-    });
+    gateway.journal(
+        None,
+        Event::GatewayStarted {
+            version: env!("CARGO_PKG_VERSION").into(),
+            gateway: config.name.as_str().into(),
+            pid: std::process::id(),
+            listen: config.listen.iter().map(|a| a.to_string().into()).collect(),
+            config: path.display().to_string().into(),
+        },
+    );
     gateway.signer_started().await;
-    let accepting: Vec<_> = listeners.into_iter().map(|listener| {
-        if let Ok(address) = listener.local_addr() {
-            println!("ampgate: listening on {address}");
-        }
-        tokio::spawn(listen::accept(Arc::clone(&gateway), Arc::clone(&workers), listener))
-    }).collect();
+    let accepting: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| {
+            if let Ok(address) = listener.local_addr() {
+                println!("ampgate: listening on {address}");
+            }
+            tokio::spawn(listen::accept(
+                Arc::clone(&gateway),
+                Arc::clone(&workers),
+                listener,
+            ))
+        })
+        .collect();
     signals(&gateway).await?;
     for task in accepting {
         task.abort();
     }
     let cut = drain(&gateway).await;
-    gateway.journal(None, Event::GatewayStopped { reason: "SIGTERM".into(), sessions_cut: cut });
+    gateway.journal(
+        None,
+        Event::GatewayStopped {
+            reason: "SIGTERM".into(),
+            sessions_cut: cut,
+        },
+    );
     let _ = gateway.seal_journal().await;
     stop.store(true, Ordering::Release);
     let _ = tokio::task::spawn_blocking(move || syncing.join()).await;
@@ -276,18 +352,29 @@ async fn reload(gateway: &Arc<Gateway>) {
             gateway.replace_rules(rules);
             let revoked = keeping::review_now(gateway).await;
             tracing::info!(revoked, "reloaded");
-            gateway.journal(None, Event::ConfigReloaded {
-                by: "SIGHUP".into(),
-                files: [&config.policy, &config.users, &config.inventory].map(|p| p.display().to_string().into()).to_vec(),
-                config: gateway.config_path.display().to_string().into(),
-                revoked: revoked as u64,
-            });
+            gateway.journal(
+                None,
+                Event::ConfigReloaded {
+                    by: "SIGHUP".into(),
+                    files: [&config.policy, &config.users, &config.inventory]
+                        .map(|p| p.display().to_string().into())
+                        .to_vec(),
+                    config: gateway.config_path.display().to_string().into(),
+                    revoked: revoked as u64,
+                },
+            );
         }
         Err(faults) => {
             for fault in &faults {
                 tracing::error!("not reloaded, the old version stays in force: {fault}");
             }
-            gateway.journal(None, Event::ConfigRefused { by: "SIGHUP".into(), faults: faults.iter().map(|f| f.to_string().into()).collect() });
+            gateway.journal(
+                None,
+                Event::ConfigRefused {
+                    by: "SIGHUP".into(),
+                    faults: faults.iter().map(|f| f.to_string().into()).collect(),
+                },
+            );
         }
     }
 }
@@ -296,10 +383,19 @@ async fn reload(gateway: &Arc<Gateway>) {
 async fn drain(gateway: &Arc<Gateway>) -> u64 {
     let deadline = gateway.config().limits.drain;
     gateway.drain();
-    gateway.journal(None, Event::GatewayDraining { sessions: gateway.sessions.count() as u64, deadline_seconds: deadline.as_secs() });
+    gateway.journal(
+        None,
+        Event::GatewayDraining {
+            sessions: gateway.sessions.count() as u64,
+            deadline_seconds: deadline.as_secs(),
+        },
+    );
     let until = Instant::now() + deadline;
     for live in gateway.sessions.all() {
-        live.announce(&format!("the gateway is shutting down; this session ends in {} s", deadline.as_secs()));
+        live.announce(&format!(
+            "the gateway is shutting down; this session ends in {} s",
+            deadline.as_secs()
+        ));
     }
     while gateway.sessions.count() > 0 && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(50)).await;

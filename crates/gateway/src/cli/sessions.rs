@@ -12,7 +12,9 @@ use super::{Json, Outcome, load_config, print_json, table};
 use crate::control::{self, Answer, Request};
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  ampgate sessions --live\n  ampgate sessions --user alice --since 2h\n  ampgate sessions --lb cmp-was-lb --since 2026-11-01 --until 2026-11-02 --json")]
+#[command(
+    after_help = "Examples:\n  ampgate sessions --live\n  ampgate sessions --user alice --since 2h\n  ampgate sessions --lb cmp-was-lb --since 2026-11-01 --until 2026-11-02 --json"
+)]
 pub struct Sessions {
     /// Only those that run now.
     #[arg(long)]
@@ -48,7 +50,9 @@ pub enum Session {
         json: Json,
     },
     /// End a live session; the operator and the recording are told why.
-    #[command(after_help = "Example:\n  ampgate session kill 01KB… --reason \"wrong load balancer\"")]
+    #[command(
+        after_help = "Example:\n  ampgate session kill 01KB… --reason \"wrong load balancer\""
+    )]
     Kill {
         id: String,
         /// Told to the operator, kept in recording and journal.
@@ -66,13 +70,39 @@ pub struct Status {
 impl Sessions {
     pub fn run(self, path: &Path) -> Outcome {
         let socket = load_config(path)?.control.socket;
-        let amphora = self.amphora.map(|a| a.strip_prefix("amphora-").map(str::to_owned).unwrap_or(a));
-        let request = Request::Sessions { live: self.live, user: self.user, load_balancer: self.lb, amphora, since: self.since, until: self.until, before: None, limit: self.limit };
-        let Answer::Sessions { rows, next } = control::ask(&socket, &request)? else { return Ok(()) };
+        let amphora = self
+            .amphora
+            .map(|a| a.strip_prefix("amphora-").map(str::to_owned).unwrap_or(a));
+        let request = Request::Sessions {
+            live: self.live,
+            user: self.user,
+            load_balancer: self.lb,
+            amphora,
+            since: self.since,
+            until: self.until,
+            before: None,
+            limit: self.limit,
+        };
+        let Answer::Sessions { rows, next } = control::ask(&socket, &request)? else {
+            return Ok(());
+        };
         if self.json.json {
             return print_json(&rows);
         }
-        let mut lines = vec![["SESSION", "STARTED", "USER", "LOAD BALANCER", "AMPHORA", "LANDING", "ACTION", "OUTCOME"].map(str::to_owned).to_vec()];
+        let mut lines = vec![
+            [
+                "SESSION",
+                "STARTED",
+                "USER",
+                "LOAD BALANCER",
+                "AMPHORA",
+                "LANDING",
+                "ACTION",
+                "OUTCOME",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+        ];
         lines.extend(rows.iter().map(line));
         table(&lines)?;
         if let Some(next) = next {
@@ -89,7 +119,16 @@ fn line(row: &SessionRow) -> Vec<String> {
         (None, Some(signal)) => format!("{} {signal}", row.outcome),
         _ => row.outcome.clone(),
     };
-    vec![row.id.clone(), clock(row.started), row.user.clone(), row.load_balancer_name.clone(), format!("{amphora}…"), row.landing.clone(), row.action.clone(), outcome]
+    vec![
+        row.id.clone(),
+        clock(row.started),
+        row.user.clone(),
+        row.load_balancer_name.clone(),
+        format!("{amphora}…"),
+        row.landing.clone(),
+        row.action.clone(),
+        outcome,
+    ]
 }
 
 fn clock(time: Timestamp) -> String {
@@ -102,13 +141,22 @@ impl Session {
         let socket = &config.control.socket;
         match self {
             Self::Kill { id, reason } => {
-                if let Answer::Done { text } = control::ask(socket, &Request::Kill { session: id, reason })? {
+                if let Answer::Done { text } = control::ask(
+                    socket,
+                    &Request::Kill {
+                        session: id,
+                        reason,
+                    },
+                )? {
                     println!("{text}");
                 }
                 Ok(())
             }
             Self::Show { id, json } => {
-                let Answer::Session { row } = control::ask(socket, &Request::Show { session: id })? else { return Ok(()) };
+                let Answer::Session { row } = control::ask(socket, &Request::Show { session: id })?
+                else {
+                    return Ok(());
+                };
                 if json.json {
                     return print_json(&row);
                 }
@@ -125,17 +173,43 @@ fn show(row: &SessionRow, store: &Path) -> Outcome {
         ("user", format!("{} from {}", row.user, row.source)),
         ("target", row.target.clone()),
         ("amphora", row.amphora.clone()),
-        ("load balancer", format!("{} ({})", row.load_balancer_name, row.load_balancer)),
+        (
+            "load balancer",
+            format!("{} ({})", row.load_balancer_name, row.load_balancer),
+        ),
         ("project", row.project.clone()),
         ("landing", format!("{}, {}", row.landing, row.action)),
         ("command", or_none(row.command.clone())),
         ("started", row.started.to_string()),
         ("ended", or_none(row.ended.map(|t| t.to_string()))),
         ("outcome", row.outcome.clone()),
-        ("exit", or_none(row.exit_status.map(|s| s.to_string()).or_else(|| row.exit_signal.clone()))),
-        ("bytes", format!("{} to the operator, {} to the amphora", row.bytes_out, row.bytes_in)),
-        ("recording", store.join(&row.recording).display().to_string()),
-        ("head", format!("{}{}", or_none(row.head.clone()), if row.sealed { ", sealed" } else { "" })),
+        (
+            "exit",
+            or_none(
+                row.exit_status
+                    .map(|s| s.to_string())
+                    .or_else(|| row.exit_signal.clone()),
+            ),
+        ),
+        (
+            "bytes",
+            format!(
+                "{} to the operator, {} to the amphora",
+                row.bytes_out, row.bytes_in
+            ),
+        ),
+        (
+            "recording",
+            store.join(&row.recording).display().to_string(),
+        ),
+        (
+            "head",
+            format!(
+                "{}{}",
+                or_none(row.head.clone()),
+                if row.sealed { ", sealed" } else { "" }
+            ),
+        ),
     ];
     table(&facts.map(|(name, value)| vec![name.to_owned(), value]))?;
     Ok(())
@@ -144,20 +218,57 @@ fn show(row: &SessionRow, store: &Path) -> Outcome {
 impl Status {
     pub fn run(self, path: &Path) -> Outcome {
         let socket = load_config(path)?.control.socket;
-        let Answer::Status(status) = control::ask(&socket, &Request::Status)? else { return Ok(()) };
+        let Answer::Status(status) = control::ask(&socket, &Request::Status)? else {
+            return Ok(());
+        };
         if self.json.json {
             return print_json(&status);
         }
         let facts = [
-            ("gateway", format!("{} (ampgate {}, pid {})", status.gateway, status.version, status.pid)),
+            (
+                "gateway",
+                format!(
+                    "{} (ampgate {}, pid {})",
+                    status.gateway, status.version, status.pid
+                ),
+            ),
             ("started", status.started.to_string()),
-            ("state", if status.draining { "draining" } else { "serving" }.to_owned()),
-            ("connections", format!("{} ({} not logged in)", status.connections, status.unauthenticated)),
-            ("sessions", format!("{} live, {} closed since the start", status.live_sessions, status.closed_sessions)),
-            ("output", format!("{} bytes recorded, {} relayed, {} relayed but not recorded", status.recorded_bytes, status.relayed_bytes, status.relayed_but_not_recorded)),
+            (
+                "state",
+                if status.draining {
+                    "draining"
+                } else {
+                    "serving"
+                }
+                .to_owned(),
+            ),
+            (
+                "connections",
+                format!(
+                    "{} ({} not logged in)",
+                    status.connections, status.unauthenticated
+                ),
+            ),
+            (
+                "sessions",
+                format!(
+                    "{} live, {} closed since the start",
+                    status.live_sessions, status.closed_sessions
+                ),
+            ),
+            (
+                "output",
+                format!(
+                    "{} bytes recorded, {} relayed, {} relayed but not recorded",
+                    status.recorded_bytes, status.relayed_bytes, status.relayed_but_not_recorded
+                ),
+            ),
             ("unsealed", status.unsealed_recordings.to_string()),
             ("pins", status.pins.to_string()),
-            ("index", format!("{} journal lines behind", status.index_behind)),
+            (
+                "index",
+                format!("{} journal lines behind", status.index_behind),
+            ),
             ("sealing key", status.sealing_key.clone()),
         ];
         table(&facts.map(|(name, value)| vec![name.to_owned(), value]))?;
@@ -175,8 +286,14 @@ fn moment(text: &str) -> Result<Timestamp, String> {
     {
         return Ok(time.timestamp());
     }
-    if let Ok(date) = text.parse::<jiff::civil::DateTime>().or_else(|_| text.parse::<jiff::civil::Date>().map(|d| d.at(0, 0, 0, 0))) {
-        return date.to_zoned(jiff::tz::TimeZone::UTC).map(|z| z.timestamp()).map_err(|e| e.to_string());
+    if let Ok(date) = text
+        .parse::<jiff::civil::DateTime>()
+        .or_else(|_| text.parse::<jiff::civil::Date>().map(|d| d.at(0, 0, 0, 0)))
+    {
+        return date
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .map(|z| z.timestamp())
+            .map_err(|e| e.to_string());
     }
     Err("try 2h, 7d, 2026-11-23 or 2026-11-23T08:00:00Z (UTC)".to_owned())
 }

@@ -20,7 +20,12 @@ pub fn run(path: &Path) -> Outcome {
         socket_group: group_of(&config.process),
         keys: config.signer.keys.clone(),
         sealing_key: config.signer.sealing_key.clone(),
-        login_users: config.upstream.login_users.iter().map(ToString::to_string).collect(),
+        login_users: config
+            .upstream
+            .login_users
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         allowed_uids: allowed,
         exit_with_parent: config.signer.start,
     })?;
@@ -30,5 +35,8 @@ pub fn run(path: &Path) -> Outcome {
 /// The gateway's own group, which may connect to the socket.
 fn group_of(process: &Process) -> Option<u32> {
     let user = process.user.as_deref()?;
-    nix::unistd::User::from_name(user).ok().flatten().map(|user| user.gid.as_raw())
+    nix::unistd::User::from_name(user)
+        .ok()
+        .flatten()
+        .map(|user| user.gid.as_raw())
 }

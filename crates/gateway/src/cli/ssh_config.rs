@@ -10,7 +10,9 @@ use clap::Args;
 use super::{Outcome, load_config};
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  ampgate ssh-config --host gw.example.net >> ~/.ssh/config\n  ampgate ssh-config --known-hosts --host gw.example.net >> ~/.ssh/known_hosts")]
+#[command(
+    after_help = "Examples:\n  ampgate ssh-config --host gw.example.net >> ~/.ssh/config\n  ampgate ssh-config --known-hosts --host gw.example.net >> ~/.ssh/known_hosts"
+)]
 pub struct SshConfig {
     /// The address operators reach this gateway at (default: its configured name).
     #[arg(long)]
@@ -29,12 +31,23 @@ impl SshConfig {
         let host = self.host.unwrap_or_else(|| config.name.clone());
         let port = config.listen.first().map_or(22, std::net::SocketAddr::port);
         if self.known_hosts {
-            let address = if port == 22 { host } else { format!("[{host}]:{port}") };
-            println!("{address},{} {}", config.name, public_half(&config.host_keys.outer)?);
+            let address = if port == 22 {
+                host
+            } else {
+                format!("[{host}]:{port}")
+            };
+            println!(
+                "{address},{} {}",
+                config.name,
+                public_half(&config.host_keys.outer)?
+            );
             println!("amphora-*,lb-* {}", public_half(&config.host_keys.inner)?);
             return Ok(());
         }
-        println!("Host {}\n    HostName {host}\n    Port {port}\n    HostKeyAlias {}", config.name, config.name);
+        println!(
+            "Host {}\n    HostName {host}\n    Port {port}\n    HostKeyAlias {}",
+            config.name, config.name
+        );
         if let Some(user) = &self.user {
             println!("    User {user}");
         }
@@ -50,7 +63,8 @@ impl SshConfig {
 
 fn public_half(private: &Path) -> anyhow::Result<String> {
     let path = private.with_extension("pub");
-    let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("{} cannot be read", path.display()))?;
     let mut words = text.split_whitespace();
     match (words.next(), words.next()) {
         (Some(kind), Some(key)) => Ok(format!("{kind} {key}")),

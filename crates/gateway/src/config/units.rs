@@ -8,19 +8,35 @@ use std::time::Duration;
 use ampgate_access::table::Table;
 
 /// A number within bounds.
-pub fn number(table: &Table<'_, '_>, key: &'static str, default: usize, bounds: RangeInclusive<u64>) -> usize {
+pub fn number(
+    table: &Table<'_, '_>,
+    key: &'static str,
+    default: usize,
+    bounds: RangeInclusive<u64>,
+) -> usize {
     let value = table.integer(key, *bounds.start(), *bounds.end());
-    value.and_then(|number| usize::try_from(number).ok()).unwrap_or(default)
+    value
+        .and_then(|number| usize::try_from(number).ok())
+        .unwrap_or(default)
 }
 
 /// A duration such as "30s", "5m", "1h" or "250ms", within bounds.
-pub fn duration(table: &Table<'_, '_>, key: &'static str, default: Duration, bounds: RangeInclusive<Duration>) -> Duration {
+pub fn duration(
+    table: &Table<'_, '_>,
+    key: &'static str,
+    default: Duration,
+    bounds: RangeInclusive<Duration>,
+) -> Duration {
     let parse = |text: &str| {
         let value = parse_duration(text)?;
         if bounds.contains(&value) {
             Ok(value)
         } else {
-            Err(format!("`{key}` must be from {} to {}", show_duration(*bounds.start()), show_duration(*bounds.end())))
+            Err(format!(
+                "`{key}` must be from {} to {}",
+                show_duration(*bounds.start()),
+                show_duration(*bounds.end())
+            ))
         }
     };
     table.parsed_if_there(key, parse).unwrap_or(default)
@@ -37,7 +53,11 @@ pub fn path(table: &Table<'_, '_>, key: &'static str, default: &str, base: &Path
 }
 
 /// A list of texts, each through `parse`; every wrong one is a fault of its own.
-pub fn list<T>(table: &Table<'_, '_>, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
+pub fn list<T>(
+    table: &Table<'_, '_>,
+    key: &'static str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Option<Vec<T>> {
     let there = table.has(key);
     let mut values = Vec::new();
     for text in table.strings(key) {
@@ -50,9 +70,13 @@ pub fn list<T>(table: &Table<'_, '_>, key: &'static str, parse: impl Fn(&str) ->
 }
 
 fn split_unit(text: &str) -> Result<(u64, &str), String> {
-    let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let at = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(at);
-    let number = number.parse().map_err(|_| format!("\"{text}\" does not begin with a number"))?;
+    let number = number
+        .parse()
+        .map_err(|_| format!("\"{text}\" does not begin with a number"))?;
     Ok((number, unit.trim()))
 }
 
@@ -64,16 +88,28 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         "m" => 60_000,
         "h" => 3_600_000,
         "d" => 86_400_000,
-        _ => return Err(format!("\"{text}\" needs a unit: ms, s, m, h or d, as in \"30s\"")),
+        _ => {
+            return Err(format!(
+                "\"{text}\" needs a unit: ms, s, m, h or d, as in \"30s\""
+            ));
+        }
     };
-    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(|| format!("\"{text}\" is too long"))
+    number
+        .checked_mul(millis)
+        .map(Duration::from_millis)
+        .ok_or_else(|| format!("\"{text}\" is too long"))
 }
 
 /// The same spelling that `parse_duration` reads.
 pub fn show_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
-    for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
-        if millis > 0 && millis % size == 0 {
+    for (unit, size) in [
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1_000),
+    ] {
+        if millis > 0 && millis.is_multiple_of(size) {
             return format!("{}{unit}", millis / size);
         }
     }
@@ -88,9 +124,15 @@ fn parse_size(text: &str) -> Result<u64, String> {
         "MiB" => 20,
         "GiB" => 30,
         "TiB" => 40,
-        _ => return Err(format!("\"{text}\" needs a unit: B, KiB, MiB, GiB or TiB, as in \"512MiB\"")),
+        _ => {
+            return Err(format!(
+                "\"{text}\" needs a unit: B, KiB, MiB, GiB or TiB, as in \"512MiB\""
+            ));
+        }
     };
-    number.checked_mul(1 << shift).ok_or_else(|| format!("\"{text}\" is too large"))
+    number
+        .checked_mul(1 << shift)
+        .ok_or_else(|| format!("\"{text}\" is too large"))
 }
 
 /// The same spelling that `parse_size` reads.
