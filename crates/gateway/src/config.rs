@@ -292,14 +292,14 @@ impl Config {
         };
         top.end();
         config.listen.dedup();
+        let config = faults.finish(config)?;
+        // Only now: a list whose entries are all wrong has been told of.
         if config.listen.is_empty() {
-            faults.add(
-                0..0,
-                "`listen` is empty: nobody could connect",
-                Some("listen = [\"0.0.0.0:2222\"]".to_owned()),
-            );
+            let help = Some("listen = [\"0.0.0.0:2222\"]".to_owned());
+            let message = "`listen` is empty: nobody could connect";
+            return Err(vec![Fault::at(&shown, text, 0..0, message, help)]);
         }
-        faults.finish(config)
+        Ok(config)
     }
 
     /// The configuration as it is in force, in the same language: reading this text again gives the same value.
