@@ -68,10 +68,7 @@ impl Tty {
                 "\x1b[?1049h\x1b[?25l\x1b[?7l",
                 "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l",
             ),
-            (true, false) => (
-                "\x1b[?25l\x1b[?7l",
-                "\x1b[0m\x1b[?7h\x1b[?25h\x1b[999;1H\r\n",
-            ),
+            (true, false) => ("\x1b[?25l\x1b[?7l", "\x1b[0m\x1b[?7h\x1b[?25h\x1b[999;1H\n"),
         };
         *lock() = Some(Borrowed {
             modes,

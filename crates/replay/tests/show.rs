@@ -262,7 +262,9 @@ fn damaged_recordings_are_shown_and_named() {
             let none = name.starts_with("no_recording") || name == "truncated_in_header";
             assert_eq!(code, i32::from(none), "{args:?} {err}");
             assert!(!err.is_empty(), "{args:?}");
-            assert!(none || !out.is_empty(), "{args:?}");
+            // One of them has a header and a proof only.
+            let silent = none || name == "foreign_key";
+            assert!(silent || !out.is_empty(), "{args:?}");
         }
     }
 }

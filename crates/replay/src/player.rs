@@ -1,0 +1,361 @@
+//! In: a recording's events in time, and keys.
+//! Out: its picture on the auditor's terminal, at the times it had for the operator.
+//! Never: a recorded byte on the terminal: only what the painter draws of the virtual one.
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use ampgate_recording::{EventKind, Header, Stream};
+use anyhow::Result;
+
+use crate::{
+    draw::{self, Painter, Row},
+    keys::{HELP, Key, keys},
+    screen::Screen,
+    status,
+    timeline::{Survey, Timeline},
+    tty::Tty,
+};
+
+/// Between two pictures.
+const FRAME: Duration = Duration::from_millis(33);
+/// The longest wait: signals, a new window size and the running time are looked at as often.
+const TICK: Duration = Duration::from_millis(100);
+/// Work on events between two looks at the keys.
+const SLICE: Duration = Duration::from_millis(50);
+/// Output given to the virtual terminal at once; an event may hold much more.
+const PIECE: usize = 2048;
+/// How far the arrows seek.
+const SEEK: Duration = Duration::from_secs(5);
+/// How long a marker stays in the status line, in time played.
+const MARKER: Duration = Duration::from_secs(6);
+
+/// Plays one recording.
+pub struct Player<'a> {
+    tty: &'a Tty,
+    header: Header,
+    timeline: Timeline,
+    survey: Survey,
+    screen: Screen,
+    painter: Painter,
+    window: (usize, usize),
+    warning: Option<&'static str>,
+    speed: f64,
+    paused: bool,
+    help: bool,
+    /// Time played at `since`; it goes on from there unless paused.
+    position: Duration,
+    since: Instant,
+    /// The session's time at the last event, and the time played then.
+    at: Duration,
+    played: Duration,
+    marker: Option<(Duration, String)>,
+    /// The rest of a large output.
+    rest: Option<(Stream, Vec<u8>, usize)>,
+    ended: bool,
+    drawn: Option<Instant>,
+}
+
+impl<'a> Player<'a> {
+    /// At the begin, going.
+    pub fn new(
+        timeline: Timeline,
+        survey: Survey,
+        speed: f64,
+        warning: Option<&'static str>,
+        tty: &'a Tty,
+    ) -> Self {
+        let header = timeline.header().clone();
+        let window = tty.size();
+        let screen = Screen::new(&header, picture(window));
+        let mut painter = Painter::default();
+        painter.forget();
+        Self {
+            tty,
+            header,
+            timeline,
+            survey,
+            screen,
+            painter,
+            window,
+            warning,
+            speed,
+            paused: false,
+            help: false,
+            position: Duration::ZERO,
+            since: Instant::now(),
+            at: Duration::ZERO,
+            played: Duration::ZERO,
+            marker: None,
+            rest: None,
+            ended: false,
+            drawn: None,
+        }
+    }
+
+    /// Plays until the end or the auditor's.
+    pub fn run(&mut self, start: Option<Duration>) -> Result<ExitCode> {
+        if let Some(start) = start {
+            self.start_at(start);
+        }
+        loop {
+            if let Some(signal) = self.tty.signal() {
+                return Ok(ExitCode::from(128 + signal));
+            }
+            let behind = self.advance();
+            if !behind || self.drawn.is_none_or(|drawn| drawn.elapsed() >= FRAME) {
+                self.draw()?;
+            }
+            if self.ended && !self.tty.interactive {
+                return Ok(ExitCode::SUCCESS);
+            }
+            let wait = if behind { Duration::ZERO } else { self.wait() };
+            let Some(typed) = self.tty.keys(wait) else {
+                return Ok(ExitCode::SUCCESS);
+            };
+            for key in keys(&typed) {
+                if key == Key::Quit {
+                    return Ok(ExitCode::SUCCESS);
+                }
+                self.press(key)?;
+            }
+        }
+    }
+
+    /// How often the virtual terminal failed.
+    pub fn failures(&self) -> u32 {
+        self.screen.failures
+    }
+
+    /// Draws events until now; says whether there are more that are due.
+    fn advance(&mut self) -> bool {
+        let (now, begun) = (self.now(), Instant::now());
+        loop {
+            if !self.piece() {
+                match self.timeline.peek() {
+                    None => {
+                        self.ended = true;
+                        self.paused = true;
+                        self.position = self.survey.played;
+                        return false;
+                    }
+                    Some(step) if step.played > now => return false,
+                    Some(_) => self.step(),
+                }
+            }
+            if begun.elapsed() >= SLICE {
+                return true;
+            }
+        }
+    }
+
+    /// Takes the next event.
+    fn step(&mut self) {
+        let Some(step) = self.timeline.take() else {
+            return;
+        };
+        (self.at, self.played) = (step.at, step.played);
+        match step.kind {
+            EventKind::Output { stream, bytes } => self.rest = Some((stream, bytes, 0)),
+            EventKind::Resize { cols, rows } => self.screen.resize(cols, rows),
+            EventKind::Marker(text) => self.marker = Some((step.played, text)),
+            EventKind::Input(_) | EventKind::Exit(_) | EventKind::Unknown { .. } => {}
+        }
+    }
+
+    /// Draws a piece of the output that was begun; says whether there was any.
+    fn piece(&mut self) -> bool {
+        let Some((stream, bytes, from)) = &mut self.rest else {
+            return false;
+        };
+        let to = bytes.len().min(*from + PIECE);
+        self.screen
+            .output(*stream, bytes.get(*from..to).unwrap_or_default());
+        *from = to;
+        if to == bytes.len() {
+            self.rest = None;
+        }
+        true
+    }
+
+    /// Time played.
+    fn now(&self) -> Duration {
+        if self.paused {
+            return self.position;
+        }
+        let passed = self.since.elapsed().as_secs_f64() * self.speed;
+        self.position
+            .saturating_add(Duration::try_from_secs_f64(passed).unwrap_or(Duration::MAX))
+    }
+
+    /// How long nothing happens.
+    fn wait(&mut self) -> Duration {
+        if self.paused {
+            return TICK;
+        }
+        let now = self.now();
+        let next = self
+            .timeline
+            .peek()
+            .map_or(TICK, |step| step.played.saturating_sub(now));
+        next.div_f64(self.speed)
+            .clamp(Duration::from_millis(1), TICK)
+            .max(FRAME.saturating_sub(self.drawn.map_or(FRAME, |drawn| drawn.elapsed())))
+    }
+
+    fn press(&mut self, key: Key) -> Result<()> {
+        match key {
+            Key::Pause => self.go_to(self.now(), !self.paused)?,
+            Key::Faster => self.set_speed(self.speed * 2.0),
+            Key::Slower => self.set_speed(self.speed / 2.0),
+            Key::Forward => self.go_to(
+                self.now().saturating_add(SEEK).min(self.survey.played),
+                self.paused,
+            )?,
+            Key::Back => self.go_to(self.now().saturating_sub(SEEK), self.paused && !self.ended)?,
+            Key::Begin => self.go_to(Duration::ZERO, false)?,
+            Key::Step => self.one_step()?,
+            Key::MarkerAfter => {
+                let now = self.now();
+                if let Some(next) = self
+                    .survey
+                    .markers
+                    .iter()
+                    .copied()
+                    .find(|marker| *marker > now)
+                {
+                    self.go_to(next, self.paused)?;
+                }
+            }
+            Key::MarkerBefore => {
+                // A moment of grace, so that pressing twice goes two back while it plays.
+                let before = self.now().saturating_sub(Duration::from_secs(1));
+                let marker = self
+                    .survey
+                    .markers
+                    .iter()
+                    .rev()
+                    .copied()
+                    .find(|marker| *marker < before);
+                self.go_to(marker.unwrap_or_default(), self.paused && !self.ended)?;
+            }
+            Key::Help => self.help = !self.help,
+            Key::Quit => {}
+        }
+        Ok(())
+    }
+
+    fn set_speed(&mut self, speed: f64) {
+        (self.position, self.since) = (self.now(), Instant::now());
+        self.speed = speed.clamp(0.125, 1024.0);
+    }
+
+    /// To a time played. Back is from the begin again: a picture is the sum of all before it.
+    fn go_to(&mut self, to: Duration, paused: bool) -> Result<()> {
+        if to < self.played {
+            self.timeline.rewind()?;
+            self.screen = Screen::new(&self.header, picture(self.window));
+            (self.at, self.played, self.marker, self.rest) =
+                (Duration::ZERO, Duration::ZERO, None, None);
+        }
+        self.ended = false;
+        (self.position, self.since, self.paused) = (to, Instant::now(), paused);
+        Ok(())
+    }
+
+    fn one_step(&mut self) -> Result<()> {
+        while self.piece() {}
+        if let Some(next) = self.timeline.peek().map(|step| step.played) {
+            self.step();
+            while self.piece() {}
+            self.go_to(next.max(self.played), true)?;
+        }
+        Ok(())
+    }
+
+    /// Draws without showing up to a time of the session.
+    fn start_at(&mut self, start: Duration) {
+        while self.timeline.peek().is_some_and(|step| step.at < start)
+            && self.tty.signal().is_none()
+        {
+            self.step();
+            while self.piece() {}
+        }
+        (self.position, self.since) = (self.played, Instant::now());
+    }
+
+    fn draw(&mut self) -> Result<()> {
+        self.drawn = Some(Instant::now());
+        let window = self.tty.size();
+        if window != self.window {
+            self.window = window;
+            self.painter.forget();
+        }
+        self.screen.settle();
+        let rows = self.picture();
+        let bytes = self.painter.paint(rows, self.screen.clusters());
+        if !bytes.is_empty() {
+            self.tty.write(&bytes)?;
+        }
+        Ok(())
+    }
+
+    /// What the auditor's terminal shall show.
+    fn picture(&self) -> Vec<Row> {
+        let (cols, rows) = self.window;
+        let (_, height) = picture(self.window);
+        let (recorded_cols, recorded_rows) = self.screen.size();
+        let (column, line, visible) = self.screen.cursor();
+        // The part with the cursor, where not all fits.
+        let top = line.saturating_add(1).saturating_sub(height);
+        let mut picture: Vec<Row> = if self.help {
+            HELP.iter()
+                .map(|text| draw::written(&format!("  {text}"), cols, false))
+                .collect()
+        } else {
+            let cursor = |at: usize| (visible && !self.ended && at == line).then_some(column);
+            let all = self.screen.rows().enumerate();
+            all.skip(top)
+                .map(|(at, cells)| draw::recorded(cells, cols, cursor(at)))
+                .take(height)
+                .collect()
+        };
+        picture.resize(height, Row::new());
+        if rows > 1 {
+            let part = (recorded_cols > cols || recorded_rows > height)
+                .then_some((recorded_cols, recorded_rows));
+            picture.push(draw::written(&self.status(part), cols, true));
+        }
+        picture
+    }
+
+    fn status(&self, part_of: Option<(usize, usize)>) -> String {
+        let now = self.now();
+        let silence = now.saturating_sub(self.played);
+        let marker = self
+            .marker
+            .as_ref()
+            .filter(|(at, _)| self.ended || now.saturating_sub(*at) < MARKER);
+        status::line(
+            &self.header,
+            &status::Now {
+                at: self.at.saturating_add(silence).min(self.survey.length),
+                length: self.survey.length,
+                speed: self.speed,
+                paused: self.paused,
+                ended: self.ended,
+                warning: self.warning,
+                marker: marker.map(|(_, text)| text.as_str()),
+                part_of,
+                keys: self.tty.interactive,
+            },
+        )
+    }
+}
+
+/// The part of a window above the status line.
+fn picture((cols, rows): (usize, usize)) -> (usize, usize) {
+    (cols.max(1), rows.saturating_sub(1).max(1))
+}
