@@ -155,8 +155,8 @@ impl Peer {
             kexinit = kexinit.string(list);
         }
         peer.send(&kexinit.byte(0).number(0)).await;
+        // With this key exchange russh takes its own NEWKEYS for the end of it and expects none.
         peer.expect(NEWKEYS).await;
-        peer.send(&Message::new(NEWKEYS)).await;
         peer
     }
 
