@@ -34,6 +34,8 @@ pub struct Timeline {
     next: Option<Step>,
     at: Duration,
     played: Duration,
+    /// Lines so far that are no events.
+    faults: u64,
 }
 
 impl Timeline {
@@ -47,6 +49,7 @@ impl Timeline {
             next: None,
             at: Duration::ZERO,
             played: Duration::ZERO,
+            faults: 0,
         })
     }
 
@@ -76,7 +79,12 @@ impl Timeline {
     }
 
     fn read(&mut self) -> Option<Step> {
-        let event = self.reader.by_ref().find_map(Result::ok)?;
+        let event = loop {
+            match self.reader.next()? {
+                Ok(event) => break event,
+                Err(_) => self.faults = self.faults.saturating_add(1),
+            }
+        };
         let silence = event.at.saturating_sub(self.at);
         self.at = event.at;
         self.played = self.played.saturating_add(silence.min(self.idle));
@@ -104,15 +112,13 @@ pub struct Survey {
 /// Reads a recording once.
 pub fn survey(path: &Path, idle: Duration) -> Result<Survey> {
     let mut timeline = Timeline::open(path, idle)?;
-    let mut survey = Survey {
-        faults: source::open(path)?.filter(Result::is_err).count() as u64,
-        ..Survey::default()
-    };
+    let mut survey = Survey::default();
     while let Some(step) = timeline.take() {
         (survey.length, survey.played) = (step.at, step.played);
         if matches!(step.kind, EventKind::Marker(_)) && survey.markers.len() < MOST_MARKERS {
             survey.markers.push(step.played);
         }
     }
+    survey.faults = timeline.faults;
     Ok(survey)
 }
