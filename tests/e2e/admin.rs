@@ -222,7 +222,7 @@ fn sessions_show_kill_and_status() {
     assert_eq!(child.wait().unwrap().code(), Some(253));
     assert!(fs::read_to_string(client.home().join("err")).unwrap().contains("wrong load balancer"));
     assert_eq!(gateway.ampgate(&["session", "kill", id]).code, Some(1), "twice is once too often");
-    until("nothing lives", Duration::from_secs(10), || gateway.sessions(&["--live"]).is_empty());
+    gateway.quiet();
 }
 
 /// SIGTERM: nobody new, those inside are told and get their time.
@@ -257,7 +257,7 @@ fn reindex_gives_the_same_answers() {
         client.exec(Via::Jump, land, &A, &format!("exit {n}"), b"");
     }
     gateway.client("carol").exec(Via::Jump, Land::Plain, &A, "true", b"");
-    until("all are closed", Duration::from_secs(10), || gateway.sessions(&["--live"]).is_empty());
+    gateway.quiet();
     let before = gateway.sessions(&[]);
     gateway.signal(Signal::TERM);
     gateway.ended();

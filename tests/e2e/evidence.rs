@@ -144,7 +144,7 @@ fn every_kind() -> (Gateway, Vec<PathBuf>) {
     run(sftp, b"").good();
     // And one refused by the amphora, of which only the beginning exists.
     client.exec(Via::Jump, Land::Plain, &ampgate_tests::amphorae::CLOSED, "true", b"");
-    until("all are closed", Duration::from_secs(10), || gateway.sessions(&["--live"]).is_empty());
+    gateway.quiet();
     let mut all = gateway.casts();
     assert!(all.len() >= 7, "{all:?}");
     all.extend(casts(&fixtures()));
@@ -209,7 +209,7 @@ fn replay_draws_and_nothing_else() {
     let mut ssh = client.ssh(Via::Jump, Land::Plain, &A, &["-tt"]);
     ssh.arg("printf 'before\\033]0;owned\\007\\033]52;c;b3duZWQ=\\007\\033[c\\033[6n\\033P1$r0m\\033\\\\\\033_apc\\033\\\\\\033^pm\\033\\\\\\033Xsos\\033\\\\\\302\\2330;owned\\302\\234\\033[?1049h\\033[21t\\005after\\n'");
     talk(&ssh, "24x80", &[]);
-    until("it is closed", Duration::from_secs(10), || gateway.sessions(&["--live"]).is_empty());
+    gateway.quiet();
     let cast = gateway.casts().pop().unwrap();
     let mut play = Command::new(program("ampgate-replay"));
     play.args(["play", "--speed", "100"]).arg(&cast).env("TERM", "xterm-256color");

@@ -287,6 +287,20 @@ impl Gateway {
         serde_json::from_str(&answer.out()).unwrap()
     }
 
+    /// Waits until no session lives, as after everybody left.
+    #[track_caller]
+    pub fn quiet(&self) {
+        let mut left = Vec::new();
+        for _ in 0..600 {
+            left = self.sessions(&["--live"]);
+            if left.is_empty() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        panic!("sessions live on: {left:#?}\n{}", self.log());
+    }
+
     /// Where recordings are.
     pub fn recordings(&self) -> PathBuf {
         self.recordings.clone()

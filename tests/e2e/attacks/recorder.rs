@@ -24,7 +24,7 @@ fn row_01_disguised_commands_are_recorded() {
     let faces = [
         "scp -t x", "scp -f /etc/hostname", "scp -r -p -t /tmp", "/usr/bin/scp -t .", "rsync --server -logDtpre.iLsfxC . /tmp", "rsync --server --sender . /etc/hostname",
         "sftp-server", "/usr/lib/openssh/sftp-server", "internal-sftp", "git-upload-pack x", "git-receive-pack x", "git-shell -c x", "svnserve -t", "cvs server",
-        "mosh-server new", "borg serve", "rdiff-backup --server", "unison -server", "ansible-command", "/bin/sh -c :", "exit 0; scp", "#scp -t", " scp -t x", "\tscp -t x", "SCP -t x",
+        "mosh-server new", "borg serve", "rdiff-backup --server", "unison -server", "ansible-command", "/bin/sh -c :", "true; scp", "(: scp -t)", " scp -t x", "\tscp -t x", "SCP -t x",
     ];
     let mut commands = Vec::new();
     for (n, face) in faces.iter().enumerate() {
@@ -88,27 +88,30 @@ fn ends(child: &mut Child) -> i32 {
     child.wait().unwrap().code().unwrap_or(-1)
 }
 
-/// Row 2, before: no recording, no session. The octavia key is not used, the amphora sees no login.
+/// Row 2, before: no recording, no session. The octavia key is not used, no upstream is opened.
 #[test]
 fn row_02_no_recording_no_session() {
-    let gateway = Gateway::start(|_| {});
+    let disk = small_disk("readonly", "64m");
+    let gateway = Gateway::start(|setup| setup.recordings(&disk.join("recordings")));
     let client = gateway.client("alice");
     client.exec(Via::Jump, Land::Plain, &A, "true", b"").good();
-    let dir = gateway.recordings();
-    // A file where the directory of the day must be: opening fails, also for root.
-    fs::rename(&dir, dir.with_extension("away")).unwrap();
-    fs::write(&dir, "not a directory").unwrap();
-    let logins = bed().sshd_log(&A).matches("Accepted publickey").count();
+    let remount = |how: &str| {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", &format!("remount,{how}")]).arg(&disk);
+        run(mount, b"").good();
+    };
+    gateway.quiet();
+    remount("ro");
+    let opened = |gateway: &Gateway| gateway.journal().iter().filter(|e| e.to_string().contains("\"upstream.opened\"")).count();
+    let signed = gateway.log().matches("result=\"signed\"").count();
     for via in [Via::Jump, Via::Syntax] {
         let refused = client.exec(via, Land::Plain, &A, "echo never", b"");
         assert_eq!((refused.code, refused.out()), (Some(254), String::new()), "{refused:?}");
-        refused.complains("ampgate: the recording cannot be written");
+        refused.complains("ampgate: ").complains("recording");
     }
-    // Other tests share this amphora, so others may have logged in; with none of them running this is exact.
-    let ours = gateway.journal().iter().filter(|e| e.to_string().contains("\"upstream.opened\"")).count();
-    assert_eq!(ours, 1, "an upstream was opened without a recording ({logins} logins before)");
-    fs::remove_file(&dir).unwrap();
-    fs::rename(dir.with_extension("away"), &dir).unwrap();
+    assert_eq!(opened(&gateway), 1, "an upstream was opened without a recording");
+    assert_eq!(gateway.log().matches("result=\"signed\"").count(), signed, "the octavia key was used without a recording");
+    remount("rw");
     client.exec(Via::Jump, Land::Plain, &A, "true", b"").good();
 }
 
