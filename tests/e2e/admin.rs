@@ -13,7 +13,12 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 fn events(gateway: &Gateway, name: &str) -> Vec<String> {
-    gateway.journal().iter().map(Value::to_string).filter(|e| e.contains(&format!("\"{name}\""))).collect()
+    gateway
+        .journal()
+        .iter()
+        .map(Value::to_string)
+        .filter(|e| e.contains(&format!("\"{name}\"")))
+        .collect()
 }
 
 #[test]
@@ -26,19 +31,38 @@ fn init_makes_a_directory_and_never_overwrites() {
         run(command, b"")
     };
     let said = init().good().out();
-    assert_eq!(said.lines().filter(|l| l.trim_start().starts_with("ampgate ")).count(), 3, "the next three commands: {said}");
+    assert_eq!(
+        said.lines()
+            .filter(|l| l.trim_start().starts_with("ampgate "))
+            .count(),
+        3,
+        "the next three commands: {said}"
+    );
     assert_eq!(fs::metadata(&target).unwrap().mode() & 0o777, 0o700);
     for file in files_below(&target) {
         let mode = fs::metadata(&file).unwrap().mode() & 0o777;
-        assert!(mode == 0o600 || (mode == 0o644 && file.extension().is_some_and(|e| e == "pub")), "{} has mode {mode:o}", file.display());
+        assert!(
+            mode == 0o600 || (mode == 0o644 && file.extension().is_some_and(|e| e == "pub")),
+            "{} has mode {mode:o}",
+            file.display()
+        );
     }
-    let before: Vec<_> = files_below(&target).iter().map(|f| fs::read(f).unwrap()).collect();
+    let before: Vec<_> = files_below(&target)
+        .iter()
+        .map(|f| fs::read(f).unwrap())
+        .collect();
     assert_ne!(init().code, Some(0));
-    let after: Vec<_> = files_below(&target).iter().map(|f| fs::read(f).unwrap()).collect();
+    let after: Vec<_> = files_below(&target)
+        .iter()
+        .map(|f| fs::read(f).unwrap())
+        .collect();
     assert_eq!(before, after, "init overwrote something");
     // What it made is a valid configuration.
     let mut check = Command::new(program("ampgate"));
-    check.arg("--config").arg(target.join("ampgate.toml")).arg("check");
+    check
+        .arg("--config")
+        .arg(target.join("ampgate.toml"))
+        .arg("check");
     let said = run(check, b"");
     assert!(matches!(said.code, Some(0 | 64)), "{said:?}");
 }
@@ -55,22 +79,42 @@ fn check_shows_every_fault_with_its_place() {
     setup.write();
     for command in ["check", "serve"] {
         let mut ampgate = bed().command(program("ampgate"));
-        ampgate.arg(command).arg("--config").arg(setup.dir.join("ampgate.toml"));
+        ampgate
+            .arg(command)
+            .arg("--config")
+            .arg(setup.dir.join("ampgate.toml"));
         let said = run(ampgate, b"").exits(64);
         for text in ["ampgate.toml:", "conections", "many", "^", "-->"] {
-            assert!(said.err().contains(text), "{command}: no {text:?} in {said:?}");
+            assert!(
+                said.err().contains(text),
+                "{command}: no {text:?} in {said:?}"
+            );
         }
     }
     // With the configuration mended, the faults of the three others are all listed.
     setup.set("limits", "connections = 5");
     setup.set("recording", "reserve = \"1MiB\"");
     setup.write();
-    let toml = fs::read_to_string(setup.dir.join("ampgate.toml")).unwrap().replace("conections = 5\n", "");
+    let toml = fs::read_to_string(setup.dir.join("ampgate.toml"))
+        .unwrap()
+        .replace("conections = 5\n", "");
     fs::write(setup.dir.join("ampgate.toml"), toml).unwrap();
     let mut ampgate = bed().command(program("ampgate"));
-    ampgate.arg("check").arg("--config").arg(setup.dir.join("ampgate.toml"));
+    ampgate
+        .arg("check")
+        .arg("--config")
+        .arg(setup.dir.join("ampgate.toml"));
     let said = run(ampgate, b"").exits(64);
-    for text in ["policy.cedar:", "users.toml:", "inventory.toml:", "shel", "bad name", "colour", "not-a-uuid", "nowhere"] {
+    for text in [
+        "policy.cedar:",
+        "users.toml:",
+        "inventory.toml:",
+        "shel",
+        "bad name",
+        "colour",
+        "not-a-uuid",
+        "nowhere",
+    ] {
         assert!(said.err().contains(text), "no {text:?} in {}", said.err());
     }
 }
@@ -99,15 +143,26 @@ fn explain_who_can_and_what_can() {
         ("dave", &a, "netns", "exec", 0),
         ("dave", &a, "plain", "sftp", 1),
     ] {
-        let said = gateway.ampgate(&["explain", user, target, landing, action]).exits(expected);
+        let said = gateway
+            .ampgate(&["explain", user, target, landing, action])
+            .exits(expected);
         if expected == 0 {
-            assert!(said.out().contains("policy.cedar:"), "which rule, and where: {said:?}");
+            assert!(
+                said.out().contains("policy.cedar:"),
+                "which rule, and where: {said:?}"
+            );
         }
     }
     let who = gateway.ampgate(&["who-can", &bare]).good().out();
-    assert!(who.contains("alice") && !who.contains("bob") && !who.contains("carol"), "{who}");
+    assert!(
+        who.contains("alice") && !who.contains("bob") && !who.contains("carol"),
+        "{who}"
+    );
     let what = gateway.ampgate(&["what-can", "bob"]).good().out();
-    assert!(what.contains("web") && !what.contains("payments") && !what.contains("root"), "{what}");
+    assert!(
+        what.contains("web") && !what.contains("payments") && !what.contains("root"),
+        "{what}"
+    );
 }
 
 /// SIGHUP: a faulty new version is reported and the old one stays; a good one is in force as a whole.
@@ -115,25 +170,55 @@ fn explain_who_can_and_what_can() {
 fn reload_is_all_or_nothing() {
     let gateway = Gateway::start(|_| {});
     let carol = gateway.client("carol");
-    carol.exec(Via::Jump, Land::Plain, &A, "true", b"").exits(refused_status(&carol));
+    carol
+        .exec(Via::Jump, Land::Plain, &A, "true", b"")
+        .exits(refused_status(&carol));
     // A good policy beside faulty users: neither is taken.
-    fs::write(gateway.dir.join("policy.cedar"), format!("{POLICY}permit (principal == User::\"carol\", action, resource);\n")).unwrap();
+    fs::write(
+        gateway.dir.join("policy.cedar"),
+        format!("{POLICY}permit (principal == User::\"carol\", action, resource);\n"),
+    )
+    .unwrap();
     let users = fs::read_to_string(gateway.dir.join("users.toml")).unwrap();
-    fs::write(gateway.dir.join("users.toml"), format!("{users}[[user]]\nnam = \"x\"\n")).unwrap();
+    fs::write(
+        gateway.dir.join("users.toml"),
+        format!("{users}[[user]]\nnam = \"x\"\n"),
+    )
+    .unwrap();
     gateway.signal(Signal::HUP);
-    until("the refusal is in the journal", Duration::from_secs(10), || events(&gateway, "config.refused").len() == 1);
-    assert!(events(&gateway, "config.refused")[0].contains("users.toml"), "the fault has a place");
-    assert_ne!(carol.exec(Via::Jump, Land::Plain, &A, "true", b"").code, Some(0));
-    gateway.client("alice").exec(Via::Jump, Land::Plain, &A, "true", b"").good();
+    until(
+        "the refusal is in the journal",
+        Duration::from_secs(10),
+        || events(&gateway, "config.refused").len() == 1,
+    );
+    assert!(
+        events(&gateway, "config.refused")[0].contains("users.toml"),
+        "the fault has a place"
+    );
+    assert_ne!(
+        carol.exec(Via::Jump, Land::Plain, &A, "true", b"").code,
+        Some(0)
+    );
+    gateway
+        .client("alice")
+        .exec(Via::Jump, Land::Plain, &A, "true", b"")
+        .good();
     // Mended: both are in force.
     fs::write(gateway.dir.join("users.toml"), users).unwrap();
     gateway.signal(Signal::HUP);
-    until("the reload is in the journal", Duration::from_secs(10), || events(&gateway, "config.reloaded").len() == 1);
+    until(
+        "the reload is in the journal",
+        Duration::from_secs(10),
+        || events(&gateway, "config.reloaded").len() == 1,
+    );
     carol.exec(Via::Jump, Land::Plain, &A, "true", b"").good();
 }
 
 fn refused_status(client: &ampgate_tests::Client) -> i32 {
-    client.exec(Via::Jump, Land::Plain, &A, "true", b"").code.unwrap()
+    client
+        .exec(Via::Jump, Land::Plain, &A, "true", b"")
+        .code
+        .unwrap()
 }
 
 /// Must show 4: a right taken away ends the sessions that it allowed, within seconds, and their recordings say so.
@@ -142,32 +227,72 @@ fn a_right_taken_away_ends_its_sessions() {
     let gateway = Gateway::start(|_| {});
     let (alice, bob) = (gateway.client("alice"), gateway.client("bob"));
     let start = |client: &ampgate_tests::Client, pty: bool| {
-        let mut ssh = client.ssh(Via::Jump, Land::Plain, &A, if pty { &["-tt"] } else { &["-T"] });
+        let mut ssh = client.ssh(
+            Via::Jump,
+            Land::Plain,
+            &A,
+            if pty { &["-tt"] } else { &["-T"] },
+        );
         let file = fs::File::create(client.home().join(format!("said-{pty}"))).unwrap();
-        ssh.arg("echo started; sleep 600").stdin(std::process::Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap()
+        ssh.arg("echo started; sleep 600")
+            .stdin(std::process::Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap()
     };
     let mut bobs = [start(&bob, false), start(&bob, true)];
     let mut alices = start(&alice, false);
-    until("three sessions run", Duration::from_secs(30), || gateway.sessions(&["--live"]).iter().filter(|s| s["outcome"] == "live").count() == 3);
-    let without_bob: String = POLICY.lines().filter(|l| !l.contains("bob") && !l.contains("when")).map(|l| format!("{l}\n")).collect();
+    until("three sessions run", Duration::from_secs(30), || {
+        gateway
+            .sessions(&["--live"])
+            .iter()
+            .filter(|s| s["outcome"] == "live")
+            .count()
+            == 3
+    });
+    let without_bob: String = POLICY
+        .lines()
+        .filter(|l| !l.contains("bob") && !l.contains("when"))
+        .map(|l| format!("{l}\n"))
+        .collect();
     fs::write(gateway.dir.join("policy.cedar"), without_bob).unwrap();
     gateway.signal(Signal::HUP);
     // 5 seconds is what the design promises.
     for child in &mut bobs {
-        until("bob's session ended", Duration::from_secs(5), || child.try_wait().unwrap().is_some());
+        until("bob's session ended", Duration::from_secs(5), || {
+            child.try_wait().unwrap().is_some()
+        });
         assert_eq!(child.wait().unwrap().code(), Some(253));
     }
     for pty in [false, true] {
         let said = fs::read_to_string(bob.home().join(format!("said-{pty}"))).unwrap();
-        assert!(said.contains("started") && said.contains("ampgate: this session ends"), "{said}");
+        assert!(
+            said.contains("started") && said.contains("ampgate: this session ends"),
+            "{said}"
+        );
     }
     assert!(alices.try_wait().unwrap().is_none(), "alice may still");
-    until("the recordings are closed", Duration::from_secs(10), || gateway.seen().iter().filter(|s| s.fact("user") == "bob" && s.sealed()).count() == 2);
+    until("the recordings are closed", Duration::from_secs(10), || {
+        gateway
+            .seen()
+            .iter()
+            .filter(|s| s.fact("user") == "bob" && s.sealed())
+            .count()
+            == 2
+    });
     for seen in gateway.seen().iter().filter(|s| s.fact("user") == "bob") {
-        assert!(seen.markers.iter().any(|m| m.contains("this session ends")), "{:?}", seen.markers);
+        assert!(
+            seen.markers.iter().any(|m| m.contains("this session ends")),
+            "{:?}",
+            seen.markers
+        );
     }
     assert_eq!(events(&gateway, "session.revoked").len(), 2);
-    assert_ne!(bob.exec(Via::Jump, Land::Plain, &A, "true", b"").code, Some(0));
+    assert_ne!(
+        bob.exec(Via::Jump, Land::Plain, &A, "true", b"").code,
+        Some(0)
+    );
     alices.kill().unwrap();
     alices.wait().unwrap();
 }
@@ -178,13 +303,27 @@ fn a_user_disabled_is_out() {
     let gateway = Gateway::start(|_| {});
     let bob = gateway.client("bob");
     let mut ssh = bob.ssh(Via::Syntax, Land::Plain, &A, &[]);
-    let mut child = ssh.arg("sleep 600").stdin(std::process::Stdio::null()).spawn().unwrap();
-    until("it runs", Duration::from_secs(30), || gateway.sessions(&["--live"]).iter().any(|s| s["outcome"] == "live"));
-    let users = fs::read_to_string(gateway.dir.join("users.toml")).unwrap().replace("name = \"bob\"", "name = \"bob\"\ndisabled = true");
+    let mut child = ssh
+        .arg("sleep 600")
+        .stdin(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    until("it runs", Duration::from_secs(30), || {
+        gateway
+            .sessions(&["--live"])
+            .iter()
+            .any(|s| s["outcome"] == "live")
+    });
+    let users = fs::read_to_string(gateway.dir.join("users.toml"))
+        .unwrap()
+        .replace("name = \"bob\"", "name = \"bob\"\ndisabled = true");
     fs::write(gateway.dir.join("users.toml"), users).unwrap();
     gateway.signal(Signal::HUP);
-    until("bob's session ended", Duration::from_secs(5), || child.try_wait().unwrap().is_some());
-    bob.exec(Via::Syntax, Land::Plain, &A, "true", b"").exits(255);
+    until("bob's session ended", Duration::from_secs(5), || {
+        child.try_wait().unwrap().is_some()
+    });
+    bob.exec(Via::Syntax, Land::Plain, &A, "true", b"")
+        .exits(255);
     bob.exec(Via::Jump, Land::Plain, &A, "true", b"").exits(255);
 }
 
@@ -192,14 +331,30 @@ fn a_user_disabled_is_out() {
 fn sessions_show_kill_and_status() {
     let gateway = Gateway::start(|_| {});
     let client = gateway.client("alice");
-    client.exec(Via::Jump, Land::Root, &A, "exit 3", b"").exits(3);
+    client
+        .exec(Via::Jump, Land::Root, &A, "exit 3", b"")
+        .exits(3);
     let mut ssh = client.ssh(Via::Jump, Land::Plain, &A, &[]);
     let err = fs::File::create(client.home().join("err")).unwrap();
-    let mut child = ssh.arg("echo x; sleep 600").stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).stderr(err).spawn().unwrap();
-    until("it runs", Duration::from_secs(30), || gateway.sessions(&["--live"]).iter().any(|s| s["outcome"] == "live"));
+    let mut child = ssh
+        .arg("echo x; sleep 600")
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(err)
+        .spawn()
+        .unwrap();
+    until("it runs", Duration::from_secs(30), || {
+        gateway
+            .sessions(&["--live"])
+            .iter()
+            .any(|s| s["outcome"] == "live")
+    });
     let all = gateway.sessions(&[]);
     assert_eq!(all.len(), 2);
-    assert_eq!((&all[1]["landing"], &all[1]["exit_status"], &all[1]["user"]), (&"root".into(), &3.into(), &"alice".into()));
+    assert_eq!(
+        (&all[1]["landing"], &all[1]["exit_status"], &all[1]["user"]),
+        (&"root".into(), &3.into(), &"alice".into())
+    );
     for (filter, count) in [
         (&["--user", "alice"][..], 2),
         (&["--user", "bob"], 0),
@@ -217,11 +372,23 @@ fn sessions_show_kill_and_status() {
     assert!(shown.contains(id) && shown.contains("alice"), "{shown}");
     assert!(gateway.ampgate(&["sessions"]).good().out().contains(id));
     assert!(gateway.ampgate(&["status"]).good().out().contains('1'));
-    gateway.ampgate(&["session", "kill", id, "--reason", "wrong load balancer"]).good();
-    until("it is ended", Duration::from_secs(10), || child.try_wait().unwrap().is_some());
+    gateway
+        .ampgate(&["session", "kill", id, "--reason", "wrong load balancer"])
+        .good();
+    until("it is ended", Duration::from_secs(10), || {
+        child.try_wait().unwrap().is_some()
+    });
     assert_eq!(child.wait().unwrap().code(), Some(253));
-    assert!(fs::read_to_string(client.home().join("err")).unwrap().contains("wrong load balancer"));
-    assert_eq!(gateway.ampgate(&["session", "kill", id]).code, Some(1), "twice is once too often");
+    assert!(
+        fs::read_to_string(client.home().join("err"))
+            .unwrap()
+            .contains("wrong load balancer")
+    );
+    assert_eq!(
+        gateway.ampgate(&["session", "kill", id]).code,
+        Some(1),
+        "twice is once too often"
+    );
     gateway.quiet();
 }
 
@@ -232,20 +399,52 @@ fn drain_on_sigterm() {
     let client = gateway.client("alice");
     let spawn = |name: &str, shell: &str| {
         let err = fs::File::create(client.home().join(name)).unwrap();
-        client.ssh(Via::Jump, Land::Plain, &A, &[]).arg(shell).stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).stderr(err).spawn().unwrap()
+        client
+            .ssh(Via::Jump, Land::Plain, &A, &[])
+            .arg(shell)
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .stderr(err)
+            .spawn()
+            .unwrap()
     };
     let mut short = spawn("short", "sleep 4; exit 7");
     let mut long = spawn("long", "sleep 600");
-    until("both run", Duration::from_secs(30), || gateway.sessions(&["--live"]).iter().filter(|s| s["outcome"] == "live").count() == 2);
+    until("both run", Duration::from_secs(30), || {
+        gateway
+            .sessions(&["--live"])
+            .iter()
+            .filter(|s| s["outcome"] == "live")
+            .count()
+            == 2
+    });
     gateway.signal(Signal::TERM);
-    until("draining is in the journal", Duration::from_secs(5), || !events(&gateway, "gateway.draining").is_empty());
-    assert_ne!(client.exec(Via::Jump, Land::Plain, &A, "true", b"").code, Some(0), "a new session while draining");
-    assert_eq!(short.wait().unwrap().code(), Some(7), "what ends by itself ends as ever");
+    until("draining is in the journal", Duration::from_secs(5), || {
+        !events(&gateway, "gateway.draining").is_empty()
+    });
+    assert_ne!(
+        client.exec(Via::Jump, Land::Plain, &A, "true", b"").code,
+        Some(0),
+        "a new session while draining"
+    );
+    assert_eq!(
+        short.wait().unwrap().code(),
+        Some(7),
+        "what ends by itself ends as ever"
+    );
     assert_ne!(long.wait().unwrap().code(), Some(0));
     assert!(gateway.ended().success());
     let seen = gateway.seen();
-    assert!(seen.iter().all(|s| s.sealed()), "every recording is sealed before the end");
-    assert!(fs::read_to_string(client.home().join("long")).unwrap().contains("ampgate: "), "nobody told it");
+    assert!(
+        seen.iter().all(|s| s.sealed()),
+        "every recording is sealed before the end"
+    );
+    assert!(
+        fs::read_to_string(client.home().join("long"))
+            .unwrap()
+            .contains("ampgate: "),
+        "nobody told it"
+    );
 }
 
 /// `ampgate reindex` gives the same answers from journal and recordings alone.
@@ -256,7 +455,9 @@ fn reindex_gives_the_same_answers() {
     for (n, land) in Land::ASKED.into_iter().cycle().take(6).enumerate() {
         client.exec(Via::Jump, land, &A, &format!("exit {n}"), b"");
     }
-    gateway.client("carol").exec(Via::Jump, Land::Plain, &A, "true", b"");
+    gateway
+        .client("carol")
+        .exec(Via::Jump, Land::Plain, &A, "true", b"");
     gateway.quiet();
     let before = gateway.sessions(&[]);
     gateway.signal(Signal::TERM);
@@ -274,12 +475,25 @@ fn restart_after_kill_9() {
     let mut gateway = Gateway::start(|_| {});
     let client = gateway.client("alice");
     client.exec(Via::Jump, Land::Plain, &A, "true", b"").good();
-    let mut child = client.ssh(Via::Jump, Land::Plain, &A, &[]).arg("sleep 600").stdin(std::process::Stdio::null()).spawn().unwrap();
-    until("it runs", Duration::from_secs(30), || gateway.sessions(&["--live"]).iter().any(|s| s["outcome"] == "live"));
+    let mut child = client
+        .ssh(Via::Jump, Land::Plain, &A, &[])
+        .arg("sleep 600")
+        .stdin(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    until("it runs", Duration::from_secs(30), || {
+        gateway
+            .sessions(&["--live"])
+            .iter()
+            .any(|s| s["outcome"] == "live")
+    });
     gateway.kill();
     child.wait().unwrap();
     gateway.restart();
-    assert!(gateway.sessions(&["--live"]).is_empty(), "a dead session lives on in the index");
+    assert!(
+        gateway.sessions(&["--live"]).is_empty(),
+        "a dead session lives on in the index"
+    );
     assert_eq!(gateway.sessions(&[])[0]["outcome"], "lost");
     client.exec(Via::Jump, Land::Plain, &A, "true", b"").good();
 }
@@ -289,10 +503,22 @@ fn restart_after_kill_9() {
 fn the_gateway_gives_up_root() {
     let gateway = Gateway::start(|_| {});
     let client = gateway.client("alice");
-    client.exec(Via::Jump, Land::Root, &A, "id -un", b"").good().says("root");
+    client
+        .exec(Via::Jump, Land::Root, &A, "id -un", b"")
+        .good()
+        .says("root");
     let uid = |pid: &str| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        status.lines().find(|l| l.starts_with("Uid:")).map(|l| l.split_whitespace().skip(1).map(ToOwned::to_owned).collect::<Vec<_>>()).unwrap_or_default()
+        status
+            .lines()
+            .find(|l| l.starts_with("Uid:"))
+            .map(|l| {
+                l.split_whitespace()
+                    .skip(1)
+                    .map(ToOwned::to_owned)
+                    .collect::<Vec<_>>()
+            })
+            .unwrap_or_default()
     };
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
@@ -305,13 +531,24 @@ fn the_gateway_gives_up_root() {
     }
     assert!(found.len() >= 2, "{found:?}");
     // The one that looks after the two has no socket and talks to nobody; it may be root to start the signer again.
-    let of = |word: &str| found.iter().find(|(line, _)| line.contains(word)).unwrap_or_else(|| panic!("no {word} in {found:?}")).1.clone();
+    let of = |word: &str| {
+        found
+            .iter()
+            .find(|(line, _)| line.contains(word))
+            .unwrap_or_else(|| panic!("no {word} in {found:?}"))
+            .1
+            .clone()
+    };
     let (relay, signer) = (of("--relay"), of(" signer"));
-    assert!(relay.iter().chain(&signer).all(|uid| uid != "0"), "still root: {found:?}");
+    assert!(
+        relay.iter().chain(&signer).all(|uid| uid != "0"),
+        "still root: {found:?}"
+    );
     assert_ne!(relay[0], signer[0], "gateway and signer are one user");
     // The gateway's user can read neither the octavia key nor the sealing key.
     let mut read = Command::new("setpriv");
-    read.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "cat"]).arg(gateway.dir.join("keys/sealing"));
+    read.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "cat"])
+        .arg(gateway.dir.join("keys/sealing"));
     assert_ne!(run(read, b"").code, Some(0));
 }
 
@@ -322,9 +559,14 @@ fn ssh_to_the_gateway_alone_gives_no_shell() {
         let mut ssh = client.command("ssh");
         ssh.arg("-F").arg(client.config()).args(args).arg("gateway");
         let said = talk(&ssh, "24x80", &[]);
-        assert!(!said.out().contains("$ ") || said.out().contains("ssh "), "{said:?}");
+        assert!(
+            !said.out().contains("$ ") || said.out().contains("ssh "),
+            "{said:?}"
+        );
         let mut exec = client.command("ssh");
-        exec.arg("-F").arg(client.config()).args(["gateway", "id; cat /etc/passwd"]);
+        exec.arg("-F")
+            .arg(client.config())
+            .args(["gateway", "id; cat /etc/passwd"]);
         assert!(!run(exec, b"").out().contains("root:"));
     }
 }

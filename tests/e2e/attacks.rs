@@ -14,7 +14,11 @@ fn leaves(value: &Value) -> Vec<(String, String)> {
     match value {
         Value::Object(map) => map
             .iter()
-            .flat_map(|(key, value)| leaves(value).into_iter().map(move |(path, leaf)| (format!("{key}/{path}"), leaf)))
+            .flat_map(|(key, value)| {
+                leaves(value)
+                    .into_iter()
+                    .map(move |(path, leaf)| (format!("{key}/{path}"), leaf))
+            })
             .collect(),
         Value::String(text) => vec![(String::new(), text.clone())],
         other => vec![(String::new(), other.to_string())],

@@ -1,6 +1,11 @@
 //! In: hundreds of MiB through every leg. Out: all of them, each time, and every connection closed.
 //! Never: kept: recordings are compared and removed.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::{
     fs::{self, File},
@@ -24,7 +29,21 @@ fn start() -> Gateway {
         let memory = PathBuf::from("/dev/shm");
         if free(&memory) > 6 << 30 {
             let dir = bed().directory("memory");
-            run(command("mount", &["-t", "tmpfs", "-o", "mode=755", "tmpfs", &dir.display().to_string()]), b"").good();
+            run(
+                command(
+                    "mount",
+                    &[
+                        "-t",
+                        "tmpfs",
+                        "-o",
+                        "mode=755",
+                        "tmpfs",
+                        &dir.display().to_string(),
+                    ],
+                ),
+                b"",
+            )
+            .good();
             setup.recordings(&dir.join("recordings"));
         }
     })
@@ -43,12 +62,27 @@ fn free(dir: &std::path::Path) -> u64 {
 /// Random bytes that are written to disk once; no memory of ours holds them.
 fn source(client: &Client, mib: u64) -> PathBuf {
     let path = client.home().join(format!("source-{mib}"));
-    run(command("bash", &["-c", &format!("head -c {} /dev/urandom >{}", mib * MIB, path.display())]), b"").good();
+    run(
+        command(
+            "bash",
+            &[
+                "-c",
+                &format!("head -c {} /dev/urandom >{}", mib * MIB, path.display()),
+            ],
+        ),
+        b"",
+    )
+    .good();
     path
 }
 
 fn piped(mut ssh: Command, from: &std::path::Path, to: &std::path::Path) -> Option<i32> {
-    let mut child = ssh.stdin(File::open(from).unwrap()).stdout(File::create(to).unwrap()).stderr(Stdio::inherit()).spawn().unwrap();
+    let mut child = ssh
+        .stdin(File::open(from).unwrap())
+        .stdout(File::create(to).unwrap())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap();
     for _ in 0..6000 {
         if let Some(status) = child.try_wait().unwrap() {
             return status.code();
@@ -61,7 +95,12 @@ fn piped(mut ssh: Command, from: &std::path::Path, to: &std::path::Path) -> Opti
 }
 
 fn same(a: &std::path::Path, b: &std::path::Path) -> bool {
-    run(command("cmp", &[&a.display().to_string(), &b.display().to_string()]), b"").code == Some(0)
+    run(
+        command("cmp", &[&a.display().to_string(), &b.display().to_string()]),
+        b"",
+    )
+    .code
+        == Some(0)
 }
 
 /// `ssh … cat <512 MiB >512 MiB`: both directions full at once, where stock russh hangs seven times of eight.
@@ -70,11 +109,23 @@ fn cat_of_512_mib_both_ways_ten_times() {
     let gateway = start();
     let client = gateway.client("alice");
     let (from, to) = (source(&client, 512), client.home().join("back"));
-    for (round, via) in [Via::Jump, Via::Syntax].into_iter().cycle().take(10).enumerate() {
+    for (round, via) in [Via::Jump, Via::Syntax]
+        .into_iter()
+        .cycle()
+        .take(10)
+        .enumerate()
+    {
         let mut ssh = client.ssh(via, Land::Plain, &A, &[]);
         ssh.arg("cat");
-        assert_eq!(piped(ssh, &from, &to), Some(0), "round {round} by {via:?}: hung or failed");
-        assert!(same(&from, &to), "round {round} by {via:?}: other bytes came back");
+        assert_eq!(
+            piped(ssh, &from, &to),
+            Some(0),
+            "round {round} by {via:?}: hung or failed"
+        );
+        assert!(
+            same(&from, &to),
+            "round {round} by {via:?}: other bytes came back"
+        );
         closed_and_recorded(&gateway, 512 * MIB);
     }
 }
@@ -85,14 +136,23 @@ fn two_hundred_transfers_of_64_mib() {
     let gateway = start();
     let client = gateway.client("alice");
     let from = source(&client, 64);
-    let hash = |path: &std::path::Path| run(command("sha256sum", &[&path.display().to_string()]), b"").good().out()[..64].to_owned();
+    let hash = |path: &std::path::Path| {
+        run(command("sha256sum", &[&path.display().to_string()]), b"")
+            .good()
+            .out()[..64]
+            .to_owned()
+    };
     let sum = hash(&from);
     // The amphora's copy, from which it sends.
     let mut put = client.ssh(Via::Direct, Land::Plain, &A, &[]);
     put.arg("cat >/tmp/source");
     assert_eq!(piped(put, &from, &client.home().join("none")), Some(0));
     for round in 0..50 {
-        let via = if round % 2 == 0 { Via::Jump } else { Via::Syntax };
+        let via = if round % 2 == 0 {
+            Via::Jump
+        } else {
+            Via::Syntax
+        };
         thread::scope(|threads| {
             for lane in 0..4 {
                 let (client, from, sum) = (&client, &from, &sum);
@@ -102,8 +162,16 @@ fn two_hundred_transfers_of_64_mib() {
                     let mut ssh = client.ssh(via, Land::Plain, &A, &[]);
                     ssh.arg(if up { "sha256sum" } else { "cat /tmp/source" });
                     let empty = client.home().join("none");
-                    assert_eq!(piped(ssh, if up { from } else { &empty }, &to), Some(0), "round {round}, lane {lane}, {via:?}");
-                    let arrived = if up { fs::read_to_string(&to).unwrap()[..64].to_owned() } else { hash(&to) };
+                    assert_eq!(
+                        piped(ssh, if up { from } else { &empty }, &to),
+                        Some(0),
+                        "round {round}, lane {lane}, {via:?}"
+                    );
+                    let arrived = if up {
+                        fs::read_to_string(&to).unwrap()[..64].to_owned()
+                    } else {
+                        hash(&to)
+                    };
                     assert_eq!(arrived, *sum, "round {round}, lane {lane}, {via:?}");
                 });
             }
@@ -119,7 +187,10 @@ fn closed_and_recorded(gateway: &Gateway, bytes: u64) {
     let mut verify = Command::new(program("ampgate-replay"));
     verify.arg("verify").arg(&dir);
     run(verify, b"").good();
-    let files: Vec<_> = files_below(&dir).into_iter().filter(|p| p.extension().is_some_and(|e| e == "cast")).collect();
+    let files: Vec<_> = files_below(&dir)
+        .into_iter()
+        .filter(|p| p.extension().is_some_and(|e| e == "cast"))
+        .collect();
     let size: u64 = files.iter().map(|p| fs::metadata(p).unwrap().len()).sum();
     assert!(size >= bytes, "{size} bytes recorded of {bytes}");
     for file in files {

@@ -20,7 +20,10 @@ fn same_through(ways: &[Via], case: impl Fn(&Client, Via) -> Outcome) {
     assert!(!direct.hung, "the case itself hangs: {direct:?}");
     for via in ways {
         let through = case(&client, *via);
-        assert!(through == direct, "{via:?} differs\n  direct: {direct:?}\n through: {through:?}");
+        assert!(
+            through == direct,
+            "{via:?} differs\n  direct: {direct:?}\n through: {through:?}"
+        );
     }
 }
 

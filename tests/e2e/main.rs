@@ -1,6 +1,11 @@
 //! In: the programs of this project, OpenSSH, other vendors' clients, real amphorae. Out: what they do together.
 //! Never: an assertion about how fast something was.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod admin;
 mod attacks;

@@ -44,7 +44,12 @@ pub const A: Entry = Entry {
     tags: &["prod"],
 };
 /// The other one of `web`.
-pub const B: Entry = Entry { id: "b4c12d77-0a9e-4f3b-9c61-2d8e5a7f1b24", address: "172.24.0.24", role: Some("BACKUP"), ..A };
+pub const B: Entry = Entry {
+    id: "b4c12d77-0a9e-4f3b-9c61-2d8e5a7f1b24",
+    address: "172.24.0.24",
+    role: Some("BACKUP"),
+    ..A
+};
 /// Another project's, without the namespace `amphora-haproxy`.
 pub const BARE: Entry = Entry {
     id: "c0ffee11-4d2a-4e8b-b7f5-9a3c6d1e0f25",
@@ -55,15 +60,42 @@ pub const BARE: Entry = Entry {
     ..A
 };
 /// A again, through an sshd that asks for new keys every 16 MiB.
-pub const REKEY: Entry = Entry { id: "d1ea5e00-1111-4222-8333-444455556666", port: 2022, role: None, ..A };
+pub const REKEY: Entry = Entry {
+    id: "d1ea5e00-1111-4222-8333-444455556666",
+    port: 2022,
+    role: None,
+    ..A
+};
 /// A again, with a login user that may not use sudo.
-pub const NOSUDO: Entry = Entry { id: "e0e0e0e0-1111-4222-8333-444455556666", port: 2024, login: "nosudo", role: None, ..A };
+pub const NOSUDO: Entry = Entry {
+    id: "e0e0e0e0-1111-4222-8333-444455556666",
+    port: 2024,
+    login: "nosudo",
+    role: None,
+    ..A
+};
 /// A again, with a login user whose shell is missing: its sshd refuses the user.
-pub const NOSHELL: Entry = Entry { id: "e1e1e1e1-1111-4222-8333-444455556666", port: 2025, login: "noshell", role: None, ..A };
+pub const NOSHELL: Entry = Entry {
+    id: "e1e1e1e1-1111-4222-8333-444455556666",
+    port: 2025,
+    login: "noshell",
+    role: None,
+    ..A
+};
 /// A port where nothing listens.
-pub const CLOSED: Entry = Entry { id: "f0f0f0f0-1111-4222-8333-444455556666", port: 9, role: None, ..A };
+pub const CLOSED: Entry = Entry {
+    id: "f0f0f0f0-1111-4222-8333-444455556666",
+    port: 9,
+    role: None,
+    ..A
+};
 /// An address that nobody has.
-pub const DEAD: Entry = Entry { id: "f1f1f1f1-1111-4222-8333-444455556666", address: "172.24.0.99", role: None, ..A };
+pub const DEAD: Entry = Entry {
+    id: "f1f1f1f1-1111-4222-8333-444455556666",
+    address: "172.24.0.99",
+    role: None,
+    ..A
+};
 
 /// Whole inventory of the tests.
 pub const ALL: [Entry; 8] = [A, B, BARE, REKEY, NOSUDO, NOSHELL, CLOSED, DEAD];
@@ -89,8 +121,14 @@ pub fn inventory(entries: &[Entry]) -> String {
         let (project, project_name) = first.project;
         writeln!(text, "[[load_balancer]]\nid = {id:?}\nname = {name:?}\nproject = {project:?}\nproject_name = {project_name:?}\ntags = [{}]", tags.join(", ")).unwrap();
         for e in entries.iter().filter(|e| e.lb.0 == id) {
-            let names = e.name.map(|n| format!("names = [{n:?}]\n")).unwrap_or_default();
-            let role = e.role.map(|r| format!("role = {r:?}\n")).unwrap_or_default();
+            let names = e
+                .name
+                .map(|n| format!("names = [{n:?}]\n"))
+                .unwrap_or_default();
+            let role = e
+                .role
+                .map(|r| format!("role = {r:?}\n"))
+                .unwrap_or_default();
             writeln!(text, "\n[[load_balancer.amphora]]\nid = {:?}\n{names}address = {:?}\nport = {}\nlogin_user = {:?}\n{role}", e.id, e.address, e.port, e.login).unwrap();
         }
     }

@@ -20,7 +20,10 @@ impl Gateway {
     pub fn attacker(&self, attack: &str, operator: &str) -> Command {
         let mut python = bed().command(tool("python3"));
         python.arg(script("attack.py")).arg(attack);
-        python.env("PORT", self.port.to_string()).env("KEY", self.key(operator)).env("OPERATOR", operator);
+        python
+            .env("PORT", self.port.to_string())
+            .env("KEY", self.key(operator))
+            .env("OPERATOR", operator);
         python.env("AMPHORA", A.target()).env("ADDRESS", A.address);
         python
     }
@@ -46,10 +49,20 @@ impl FakeAmphora {
             crate::bed::new_key(&key);
         }
         let mut python = bed().command(tool("python3"));
-        python.arg(script("fake_amphora.py")).arg(port.to_string()).arg(key).arg(mode);
-        let mut child = python.stdout(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
+        python
+            .arg(script("fake_amphora.py"))
+            .arg(port.to_string())
+            .arg(key)
+            .arg(mode);
+        let mut child = python
+            .stdout(Stdio::piped())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut said = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut said)
+            .unwrap();
         assert_eq!(said, "ready\n");
         FakeAmphora(child)
     }

@@ -42,12 +42,21 @@ pub fn script(name: &str) -> PathBuf {
 
 /// A program that `make setup` installed.
 pub fn tool(name: &str) -> PathBuf {
-    let base = std::env::var_os("AMPGATE_TOOLS").map(PathBuf::from).unwrap_or_else(|| {
-        PathBuf::from(std::env::var_os("HOME").expect("HOME")).join(".cache/ampgate-tools")
-    });
-    ["venv/bin", "bin"].iter().map(|d| base.join(d).join(name)).find(|p| p.exists()).unwrap_or_else(|| {
-        panic!("{name} is not installed under {}: run `make setup`", base.display())
-    })
+    let base = std::env::var_os("AMPGATE_TOOLS")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| {
+            PathBuf::from(std::env::var_os("HOME").expect("HOME")).join(".cache/ampgate-tools")
+        });
+    ["venv/bin", "bin"]
+        .iter()
+        .map(|d| base.join(d).join(name))
+        .find(|p| p.exists())
+        .unwrap_or_else(|| {
+            panic!(
+                "{name} is not installed under {}: run `make setup`",
+                base.display()
+            )
+        })
 }
 
 impl Bed {
@@ -55,7 +64,10 @@ impl Bed {
         // One bed per checkout, so that a run after a crash finds and removes what the crash left.
         let name = format!("amt{:04x}", checksum(&project().canonicalize().unwrap()));
         let dir = PathBuf::from(format!("/tmp/amphora-bed-{name}"));
-        let files = tempfile::Builder::new().prefix("ampgate-bed-").tempdir().unwrap();
+        let files = tempfile::Builder::new()
+            .prefix("ampgate-bed-")
+            .tempdir()
+            .unwrap();
         new_key(&files.path().join("octavia"));
         let mut holder = Command::new("setsid")
             .arg(script("amphora"))
@@ -68,9 +80,19 @@ impl Bed {
             .spawn()
             .unwrap();
         let mut said = String::new();
-        BufReader::new(holder.stdout.take().unwrap()).read_line(&mut said).unwrap();
-        assert_eq!(said, "ready\n", "the bed did not come up: see above; it needs root and `make setup`");
-        Bed { name, dir, files, _holder: holder }
+        BufReader::new(holder.stdout.take().unwrap())
+            .read_line(&mut said)
+            .unwrap();
+        assert_eq!(
+            said, "ready\n",
+            "the bed did not come up: see above; it needs root and `make setup`"
+        );
+        Bed {
+            name,
+            dir,
+            files,
+            _holder: holder,
+        }
     }
 
     /// Private key that opens the amphorae; the public one is beside it with `.pub`.
@@ -88,14 +110,18 @@ impl Bed {
     /// `program` in the controller's network namespace.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &format!("{}-ctl", self.name)]).arg(program);
+        command
+            .args(["netns", "exec", &format!("{}-ctl", self.name)])
+            .arg(program);
         command
     }
 
     /// A script inside an amphora, as its root.
     pub fn inside(&self, amphora: &Entry, shell: &str) -> Outcome {
         let mut command = Command::new(script("amphora"));
-        command.args(["enter", amphora.id, "bash", "-c", shell]).env("AMPHORA_BED", &self.name);
+        command
+            .args(["enter", amphora.id, "bash", "-c", shell])
+            .env("AMPHORA_BED", &self.name);
         run(command, b"")
     }
 
@@ -112,10 +138,17 @@ fn line(e: &Entry, kind: &str) -> String {
 /// A fresh Ed25519 key pair in OpenSSH's form.
 pub fn new_key(path: &Path) {
     let mut command = Command::new("ssh-keygen");
-    command.args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"]).arg(path);
+    command
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"])
+        .arg(path);
     run(command, b"").good();
 }
 
 fn checksum(path: &Path) -> u16 {
-    path.as_os_str().as_encoded_bytes().iter().fold(0x5eed, |sum, b| (sum ^ u16::from(*b)).wrapping_mul(0x101).rotate_left(3))
+    path.as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .fold(0x5eed, |sum, b| {
+            (sum ^ u16::from(*b)).wrapping_mul(0x101).rotate_left(3)
+        })
 }

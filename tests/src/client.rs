@@ -72,12 +72,18 @@ impl Client {
             rest = fs::read_to_string(home.join("config")).unwrap(),
         );
         fs::write(home.join("config"), config).unwrap();
-        Client { operator: operator.to_owned(), ..client }
+        Client {
+            operator: operator.to_owned(),
+            ..client
+        }
     }
 
     /// One that knows no gateway.
     pub fn direct_only() -> Client {
-        let home = tempfile::Builder::new().prefix("ampgate-home-").tempdir().unwrap();
+        let home = tempfile::Builder::new()
+            .prefix("ampgate-home-")
+            .tempdir()
+            .unwrap();
         let config = format!(
             "Host 172.24.*\n  User cloud-user\n  IdentityFile {octavia}\n  StrictHostKeyChecking no\n  UserKnownHostsFile {home}/known_direct\n\
              Host *\n  BatchMode yes\n  StrictHostKeyChecking yes\n  IdentitiesOnly yes\n  IdentityFile none\n  UserKnownHostsFile {home}/known_hosts\n  \
@@ -87,7 +93,10 @@ impl Client {
         );
         fs::write(home.path().join("config"), config).unwrap();
         fs::write(home.path().join("known_hosts"), "").unwrap();
-        Client { home, operator: "cloud-user".to_owned() }
+        Client {
+            home,
+            operator: "cloud-user".to_owned(),
+        }
     }
 
     /// Home directory: for files of a case.
@@ -134,7 +143,10 @@ impl Client {
         let mut command = bed().command(program);
         command
             .env_clear()
-            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
             .env("HOME", self.home.path())
             .env("USER", "operator")
             .env("TERM", "xterm-256color")
@@ -151,7 +163,14 @@ impl Client {
     }
 
     /// Runs `shell` on the amphora, without a terminal.
-    pub fn exec(&self, via: Via, land: Land, amphora: &Entry, shell: &str, stdin: &[u8]) -> Outcome {
+    pub fn exec(
+        &self,
+        via: Via,
+        land: Land,
+        amphora: &Entry,
+        shell: &str,
+        stdin: &[u8],
+    ) -> Outcome {
         let mut command = self.ssh(via, land, amphora, &[]);
         command.arg(shell);
         run(command, stdin)

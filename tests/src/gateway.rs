@@ -36,8 +36,13 @@ permit (principal == User::"erin", action in [Action::"connect", Action::"sftp"]
 "#;
 
 /// Operators of the tests, with their groups.
-pub const OPERATORS: [(&str, &[&str]); 5] =
-    [("alice", &["admins"]), ("bob", &["operators"]), ("carol", &["operators"]), ("dave", &[]), ("erin", &[])];
+pub const OPERATORS: [(&str, &[&str]); 5] = [
+    ("alice", &["admins"]),
+    ("bob", &["operators"]),
+    ("carol", &["operators"]),
+    ("dave", &[]),
+    ("erin", &[]),
+];
 
 /// Users of every machine, for the gateway and for the signer: the gateway does not run as root.
 const USER: &str = "nobody";
@@ -71,7 +76,10 @@ impl Setup {
     pub fn recordings(&mut self, dir: &Path) {
         fs::create_dir_all(dir).unwrap();
         give(dir, &self.dir.join("recordings"));
-        self.set("recording", &format!("directory = {:?}", dir.display().to_string()));
+        self.set(
+            "recording",
+            &format!("directory = {:?}", dir.display().to_string()),
+        );
         self.recordings = dir.to_owned();
     }
     /// A variable of the gateway's environment.
@@ -114,11 +122,18 @@ pub fn program(name: &str) -> PathBuf {
     static PLACE: OnceLock<PathBuf> = OnceLock::new();
     let place = PLACE.get_or_init(|| {
         let here = std::env::current_exe().unwrap();
-        let built = std::env::var_os("AMPGATE_BIN").map_or_else(|| here.parent().unwrap().parent().unwrap().to_owned(), PathBuf::from);
+        let built = std::env::var_os("AMPGATE_BIN").map_or_else(
+            || here.parent().unwrap().parent().unwrap().to_owned(),
+            PathBuf::from,
+        );
         let place = bed().directory("bin");
         for name in ["ampgate", "ampgate-replay"] {
             let (from, to) = (built.join(name), place.join(name));
-            assert!(from.exists(), "{} is not built: run `make build`", from.display());
+            assert!(
+                from.exists(),
+                "{} is not built: run `make build`",
+                from.display()
+            );
             fs::copy(&from, &to).unwrap();
         }
         place
@@ -132,7 +147,13 @@ impl Gateway {
         let (setup, keys, port) = Gateway::prepare(change);
         let dir = setup.dir.clone();
         let child = Gateway::spawn(&dir, &setup.environment);
-        let mut gateway = Gateway { dir, port, child, keys, recordings: setup.recordings };
+        let mut gateway = Gateway {
+            dir,
+            port,
+            child,
+            keys,
+            recordings: setup.recordings,
+        };
         gateway.wait();
         gateway
     }
@@ -143,7 +164,9 @@ impl Gateway {
         let port = NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = bed().directory("gateways").join(port.to_string());
         let mut init = Command::new(program("ampgate"));
-        init.arg("init").arg(&dir).args(["--user", USER, "--signer-user", SIGNER_USER]);
+        init.arg("init")
+            .arg(&dir)
+            .args(["--user", USER, "--signer-user", SIGNER_USER]);
         run(init, b"").good();
         let octavia = dir.join("octavia");
         fs::copy(bed().octavia_key(), &octavia).unwrap();
@@ -166,18 +189,28 @@ impl Gateway {
             dir,
         };
         setup.set("", &format!("listen = [\"127.0.0.1:{port}\"]"));
-        setup.set("signer", &format!("keys = [{:?}]", octavia.display().to_string()));
+        setup.set(
+            "signer",
+            &format!("keys = [{:?}]", octavia.display().to_string()),
+        );
         setup.set("process", &format!("user = {USER:?}"));
         setup.set("process", &format!("signer_user = {SIGNER_USER:?}"));
         setup.set("recording", "reserve = \"1MiB\"");
-        setup.set("upstream", "login_users = [\"cloud-user\", \"nosudo\", \"noshell\"]");
+        setup.set(
+            "upstream",
+            "login_users = [\"cloud-user\", \"nosudo\", \"noshell\"]",
+        );
         change(&mut setup);
         setup.write();
         (setup, keys, port)
     }
 
     fn spawn(dir: &Path, environment: &[(String, String)]) -> Child {
-        let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(dir.join("log"))
+            .unwrap();
         bed()
             .command(program("ampgate"))
             .arg("serve")
@@ -227,10 +260,16 @@ impl Gateway {
     pub fn known_hosts(&self) -> String {
         let key = |name: &str| {
             let mut command = Command::new("ssh-keygen");
-            command.args(["-y", "-f"]).arg(self.dir.join("keys").join(name));
+            command
+                .args(["-y", "-f"])
+                .arg(self.dir.join("keys").join(name));
             run(command, b"").good().out()
         };
-        format!("gateway {}amphora-*,lb-* {}", key("host_ed25519"), key("inner_ed25519"))
+        format!(
+            "gateway {}amphora-*,lb-* {}",
+            key("host_ed25519"),
+            key("inner_ed25519")
+        )
     }
 
     /// Its log so far.
@@ -246,9 +285,15 @@ impl Gateway {
     /// Process id of its part that talks to strangers: a child of the one that was started.
     pub fn relay(&self) -> Pid {
         let children = format!("/proc/{0}/task/{0}/children", self.pid().as_raw_nonzero());
-        let relay = |pid: &&str| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains("--relay"));
+        let relay = |pid: &&str| {
+            fs::read(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|line| String::from_utf8_lossy(&line).contains("--relay"))
+        };
         let children = fs::read_to_string(children).unwrap();
-        let pid = children.split_whitespace().find(relay).unwrap_or_else(|| panic!("no relay among {children:?}"));
+        let pid = children
+            .split_whitespace()
+            .find(relay)
+            .unwrap_or_else(|| panic!("no relay among {children:?}"));
         Pid::from_raw(pid.parse().unwrap()).unwrap()
     }
 
@@ -270,20 +315,27 @@ impl Gateway {
 
     /// Waits for its end.
     pub fn ended(&mut self) -> std::process::ExitStatus {
-        until("the gateway ended", Duration::from_secs(60), || self.child.try_wait().unwrap().is_some());
+        until("the gateway ended", Duration::from_secs(60), || {
+            self.child.try_wait().unwrap().is_some()
+        });
         self.child.wait().unwrap()
     }
 
     /// `ampgate ARGS… --config …`
     pub fn ampgate(&self, args: &[&str]) -> Outcome {
         let mut command = bed().command(program("ampgate"));
-        command.args(args).arg("--config").arg(self.dir.join("ampgate.toml"));
+        command
+            .args(args)
+            .arg("--config")
+            .arg(self.dir.join("ampgate.toml"));
         run(command, b"")
     }
 
     /// Sessions that the gateway reports, newest first.
     pub fn sessions(&self, args: &[&str]) -> Vec<Value> {
-        let answer = self.ampgate(&[&["sessions", "--json"], args].concat()).good();
+        let answer = self
+            .ampgate(&[&["sessions", "--json"], args].concat())
+            .good();
         serde_json::from_str(&answer.out()).unwrap()
     }
 
@@ -312,7 +364,12 @@ impl Gateway {
         files.sort();
         files
             .iter()
-            .flat_map(|f| BufReader::new(fs::File::open(f).unwrap()).lines().map_while(Result::ok).collect::<Vec<_>>())
+            .flat_map(|f| {
+                BufReader::new(fs::File::open(f).unwrap())
+                    .lines()
+                    .map_while(Result::ok)
+                    .collect::<Vec<_>>()
+            })
             .filter_map(|line| serde_json::from_str(&line).ok())
             .collect()
     }
@@ -346,7 +403,10 @@ impl Drop for Gateway {
 pub fn users(keys: &BTreeMap<String, PathBuf>) -> String {
     let one = |(name, groups): &(&str, &[&str])| {
         let key = fs::read_to_string(keys[*name].with_extension("pub")).unwrap();
-        format!("[[user]]\nname = {name:?}\ngroups = {groups:?}\nkeys = [{:?}]\n\n", key.trim())
+        format!(
+            "[[user]]\nname = {name:?}\ngroups = {groups:?}\nkeys = [{:?}]\n\n",
+            key.trim()
+        )
     };
     OPERATORS.iter().map(one).collect()
 }
@@ -360,7 +420,9 @@ fn give(path: &Path, like: &Path) {
 
 /// Every file below a directory.
 pub fn files_below(dir: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
     let mut all = Vec::new();
     for entry in entries.flatten() {
         if entry.file_type().is_ok_and(|t| t.is_dir()) {

@@ -1,6 +1,13 @@
 //! In: names of programs and amphorae. Out: a bed of real amphorae, real gateways, real clients, and what they did.
 //! Never: a mock; what is tested here runs as it does on a controller.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr, clippy::todo)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::todo
+)]
 
 pub mod amphorae;
 pub mod attack;

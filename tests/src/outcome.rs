@@ -45,29 +45,48 @@ impl Outcome {
     /// Itself, if it exited with this status.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "another exit status than expected: {self:?}");
+        assert_eq!(
+            self.code,
+            Some(code),
+            "another exit status than expected: {self:?}"
+        );
         self
     }
     /// Itself, if standard output holds this text.
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
-        assert!(self.out().contains(text), "{text:?} is not on standard output of {self:?}");
+        assert!(
+            self.out().contains(text),
+            "{text:?} is not on standard output of {self:?}"
+        );
         self
     }
     /// Itself, if standard error holds this text.
     #[track_caller]
     pub fn complains(self, text: &str) -> Self {
-        assert!(self.err().contains(text), "{text:?} is not on standard error of {self:?}");
+        assert!(
+            self.err().contains(text),
+            "{text:?} is not on standard error of {self:?}"
+        );
         self
     }
 }
 
 impl fmt::Debug for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Outcome {{ code: {:?}, signal: {:?}, hung: {}", self.code, self.signal, self.hung)?;
+        write!(
+            f,
+            "Outcome {{ code: {:?}, signal: {:?}, hung: {}",
+            self.code, self.signal, self.hung
+        )?;
         for (name, bytes) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
             let shown = &bytes[..bytes.len().min(2000)];
-            write!(f, ",\n  {name} ({} bytes): {:?}", bytes.len(), String::from_utf8_lossy(shown))?;
+            write!(
+                f,
+                ",\n  {name} ({} bytes): {:?}",
+                bytes.len(),
+                String::from_utf8_lossy(shown)
+            )?;
         }
         write!(f, " }}")
     }
@@ -82,7 +101,11 @@ pub fn run(command: Command, stdin: &[u8]) -> Outcome {
 pub fn run_for(mut command: Command, stdin: &[u8], limit: Duration) -> Outcome {
     let name = format!("{command:?}");
     let mut child = command
-        .stdin(if stdin.is_empty() { Stdio::null() } else { Stdio::piped() })
+        .stdin(if stdin.is_empty() {
+            Stdio::null()
+        } else {
+            Stdio::piped()
+        })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -102,7 +125,13 @@ pub fn run_for(mut command: Command, stdin: &[u8], limit: Duration) -> Outcome {
     if hung {
         eprintln!("hung, killed after {limit:?}: {name}");
     }
-    Outcome { stdout, stderr, code: status.code(), signal: status.signal(), hung }
+    Outcome {
+        stdout,
+        stderr,
+        code: status.code(),
+        signal: status.signal(),
+        hung,
+    }
 }
 
 fn read_all(from: &mut impl Read) -> Vec<u8> {

@@ -45,7 +45,11 @@ impl Seen {
         let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let mut lines = text.split_inclusive('\n').filter(|l| l.ends_with('\n'));
         let header = serde_json::from_str(lines.next().expect("a header")).expect("a JSON header");
-        let mut seen = Seen { path: path.to_owned(), header, ..Seen::default() };
+        let mut seen = Seen {
+            path: path.to_owned(),
+            header,
+            ..Seen::default()
+        };
         for line in lines {
             if line.starts_with('#') {
                 seen.proofs.push(line.trim_end().to_owned());
@@ -58,7 +62,8 @@ impl Seen {
     }
 
     fn event(&mut self, line: &str) {
-        let event: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{}: {e}: {line}", self.path.display()));
+        let event: Value = serde_json::from_str(line)
+            .unwrap_or_else(|e| panic!("{}: {e}: {line}", self.path.display()));
         let data = event[2].as_str().expect("text");
         match event[1].as_str().expect("a code") {
             "s" => self.err = data == "2",
@@ -86,8 +91,16 @@ impl Seen {
     /// Output of the current stream; it begins with what was held back of it (`t`).
     fn output(&mut self, bytes: &[u8]) {
         let held = std::mem::take(&mut self.held[usize::from(self.err)]);
-        assert!(bytes.starts_with(&held), "held-back bytes are not repeated in {}", self.path.display());
-        let stream = if self.err { &mut self.stderr } else { &mut self.stdout };
+        assert!(
+            bytes.starts_with(&held),
+            "held-back bytes are not repeated in {}",
+            self.path.display()
+        );
+        let stream = if self.err {
+            &mut self.stderr
+        } else {
+            &mut self.stdout
+        };
         stream.extend_from_slice(bytes);
     }
 
@@ -114,13 +127,17 @@ impl Seen {
 
     /// Whether a last proof closes it.
     pub fn sealed(&self) -> bool {
-        self.proofs.last().is_some_and(|p| p.contains("\"final\":true"))
+        self.proofs
+            .last()
+            .is_some_and(|p| p.contains("\"final\":true"))
     }
 }
 
 /// The bytes of a text in which each U+FFFD may stand for others.
 fn restore(text: &str, replaced: Option<Vec<Vec<u8>>>) -> Vec<u8> {
-    let Some(replaced) = replaced else { return text.as_bytes().to_vec() };
+    let Some(replaced) = replaced else {
+        return text.as_bytes().to_vec();
+    };
     let mut parts = text.split('\u{fffd}');
     let mut bytes = parts.next().unwrap().as_bytes().to_vec();
     let mut replaced = replaced.into_iter();
@@ -133,7 +150,10 @@ fn restore(text: &str, replaced: Option<Vec<Vec<u8>>>) -> Vec<u8> {
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).expect("hex")).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|i| u8::from_str_radix(&text[i..i + 2], 16).expect("hex"))
+        .collect()
 }
 
 fn unbase64(text: &str) -> Vec<u8> {
@@ -147,7 +167,8 @@ fn unbase64(text: &str) -> Vec<u8> {
     };
     let mut out = Vec::with_capacity(text.len() * 3 / 4);
     for four in text.trim_end_matches('=').as_bytes().chunks(4) {
-        let bits = four.iter().fold(0u32, |n, c| n << 6 | u32::from(value(*c))) << (6 * (4 - four.len()));
+        let bits =
+            four.iter().fold(0u32, |n, c| n << 6 | u32::from(value(*c))) << (6 * (4 - four.len()));
         out.extend_from_slice(&bits.to_be_bytes()[1..four.len()]);
     }
     out
@@ -156,7 +177,10 @@ fn unbase64(text: &str) -> Vec<u8> {
 impl Gateway {
     /// Paths of all its recordings, oldest first.
     pub fn casts(&self) -> Vec<PathBuf> {
-        let mut paths: Vec<_> = files_below(&self.recordings()).into_iter().filter(|p| p.extension().is_some_and(|e| e == "cast")).collect();
+        let mut paths: Vec<_> = files_below(&self.recordings())
+            .into_iter()
+            .filter(|p| p.extension().is_some_and(|e| e == "cast"))
+            .collect();
         paths.sort_by_key(|p| p.file_name().map(ToOwned::to_owned));
         paths
     }
@@ -172,7 +196,9 @@ impl Gateway {
         let first = |path: &Path| {
             use std::io::{BufRead, BufReader};
             let mut line = String::new();
-            BufReader::new(fs::File::open(path).unwrap()).read_line(&mut line).unwrap();
+            BufReader::new(fs::File::open(path).unwrap())
+                .read_line(&mut line)
+                .unwrap();
             serde_json::from_str::<Value>(&line).unwrap()["command"].as_str() == Some(command)
         };
         let found: Vec<_> = self.casts().into_iter().filter(|p| first(p)).collect();
@@ -183,7 +209,11 @@ impl Gateway {
     /// The one recording whose command holds `text`.
     #[track_caller]
     pub fn seen_with(&self, text: &str) -> Seen {
-        let mut found: Vec<_> = self.seen().into_iter().filter(|s| s.command().is_some_and(|c| c.contains(text))).collect();
+        let mut found: Vec<_> = self
+            .seen()
+            .into_iter()
+            .filter(|s| s.command().is_some_and(|c| c.contains(text)))
+            .collect();
         assert_eq!(found.len(), 1, "recordings with {text:?} in their command");
         found.remove(0)
     }

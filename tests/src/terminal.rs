@@ -13,7 +13,13 @@ pub fn talk(command: &Command, size: &str, lines: &[&str]) -> Outcome {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), lines.join("\n") + "\n").unwrap();
     let mut on_pty = Command::new("python3");
-    on_pty.arg(script("terminal.py")).args(["--size", size]).arg(file.path()).arg("--").arg(command.get_program()).args(command.get_args());
+    on_pty
+        .arg(script("terminal.py"))
+        .args(["--size", size])
+        .arg(file.path())
+        .arg("--")
+        .arg(command.get_program())
+        .args(command.get_args());
     on_pty.env_clear();
     for (name, value) in command.get_envs() {
         if let Some(value) = value {

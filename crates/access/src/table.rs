@@ -336,7 +336,9 @@ fn distance(a: &str, b: &str) -> usize {
         let (mut corner, mut left) = (i, i + 1);
         for (cell, to) in row.iter_mut().skip(1).zip(&b) {
             let above = *cell;
-            left = (corner + usize::from(from != *to)).min(above + 1).min(left + 1);
+            left = (corner + usize::from(from != *to))
+                .min(above + 1)
+                .min(left + 1);
             corner = above;
             *cell = left;
         }

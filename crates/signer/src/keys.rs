@@ -295,7 +295,8 @@ fn read_private(path: &Path) -> Result<PrivateKey, SignerError> {
         return exposed("it is no regular file".to_owned());
     }
     // systemd's credentials are 0440 on some file systems, in a directory that only the unit's user can enter.
-    let credential = std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|dir| path.starts_with(dir));
+    let credential =
+        std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|dir| path.starts_with(dir));
     let open_to_others = if credential { 0o137 } else { 0o177 };
     if meta.mode() & open_to_others != 0 {
         return exposed(format!("its mode is {:04o}", meta.mode() & 0o7777));

@@ -12,7 +12,10 @@ fn row_03_every_door_but_one_is_shut() {
     let found = gateway.attacked("doors", "alice", &[]);
     let all = leaves(&found);
     assert!(all.len() > 50, "{found:#}");
-    let open: Vec<_> = all.iter().filter(|(_, outcome)| !matches!(outcome.as_str(), "refused" | "ended")).collect();
+    let open: Vec<_> = all
+        .iter()
+        .filter(|(_, outcome)| !matches!(outcome.as_str(), "refused" | "ended"))
+        .collect();
     assert!(open.is_empty(), "{open:#?}");
 }
 
@@ -43,7 +46,11 @@ fn row_03_every_request_by_every_right() {
     for user in ["root", "netns"] {
         let found = gateway.attacked("requests", "bob", &[("INNER_USER", user)]);
         for ask in asks {
-            assert_ne!((&found[ask][0], &found[ask][1]), (&"granted".into(), &0.into()), "bob {user} {ask}: {found:#}");
+            assert_ne!(
+                (&found[ask][0], &found[ask][1]),
+                (&"granted".into(), &0.into()),
+                "bob {user} {ask}: {found:#}"
+            );
         }
     }
 }
@@ -66,7 +73,10 @@ fn row_03_openssh_forwards_nothing() {
             ssh.arg("echo agent=$SSH_AUTH_SOCK display=$DISPLAY; ss -ltn 2>/dev/null | grep 1808; ls /tmp/forwarded 2>/dev/null; exit 0");
             let outcome = ampgate_tests::run(ssh, b"");
             for sign in ["agent=/", "display=localhost", ":1808", "/tmp/forwarded"] {
-                assert!(!outcome.out().contains(sign), "{options:?} by {via:?}: {outcome:?}");
+                assert!(
+                    !outcome.out().contains(sign),
+                    "{options:?} by {via:?}: {outcome:?}"
+                );
             }
         }
     }
@@ -83,6 +93,13 @@ fn row_04_no_connection_message_before_authentication() {
         }
     }
     assert!(gateway.alive());
-    assert_eq!(gateway.seen().len(), 0, "something got as far as a recording");
-    gateway.client("alice").exec(Via::Jump, Land::Plain, &A, "true", b"").good();
+    assert_eq!(
+        gateway.seen().len(),
+        0,
+        "something got as far as a recording"
+    );
+    gateway
+        .client("alice")
+        .exec(Via::Jump, Land::Plain, &A, "true", b"")
+        .good();
 }

@@ -22,28 +22,51 @@ fn row_08_a_flood_of_resizes() {
     let mut gateway = Gateway::start(|_| {});
     for way in ["jump", "syntax"] {
         let mut python = bed().command(tool("python3"));
-        python.arg(script("scenes.py")).arg("resizes").arg(way).env("COUNT", "50000");
-        python.env("AMPHORA", A.target()).env("PORT", gateway.port.to_string()).env("KEY", gateway.key("alice"));
+        python
+            .arg(script("scenes.py"))
+            .arg("resizes")
+            .arg(way)
+            .env("COUNT", "50000");
+        python
+            .env("AMPHORA", A.target())
+            .env("PORT", gateway.port.to_string())
+            .env("KEY", gateway.key("alice"));
         run(python, b"").good().says("alive 0");
     }
     assert!(gateway.alive());
-    assert!(memory(&gateway) < 200 << 20, "{} bytes of memory after the flood", memory(&gateway));
+    assert!(
+        memory(&gateway) < 200 << 20,
+        "{} bytes of memory after the flood",
+        memory(&gateway)
+    );
     let seen = gateway.seen_with("sleep 600");
     assert!(!seen.sizes.is_empty());
 }
 
 /// Resident memory in bytes.
 fn memory(gateway: &Gateway) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", gateway.relay().as_raw_nonzero())).unwrap();
+    let status =
+        fs::read_to_string(format!("/proc/{}/status", gateway.relay().as_raw_nonzero())).unwrap();
     let line = status.lines().find(|l| l.starts_with("VmRSS")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        << 10
 }
 
 /// Row 9: strangers who stop at banner or key exchange hold nobody up, and are gone after the login grace.
 #[test]
 fn row_09_slow_strangers() {
     let gateway = Gateway::start(|setup| setup.set("limits", "login_grace = \"20s\""));
-    let mut attacker = gateway.attacker("slow", "alice").env("COUNT", "200").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut attacker = gateway
+        .attacker("slow", "alice")
+        .env("COUNT", "200")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut said = BufReader::new(attacker.stdout.take().unwrap());
     let mut line = String::new();
     said.read_line(&mut line).unwrap();
@@ -51,10 +74,19 @@ fn row_09_slow_strangers() {
     // They all hold their connections now.
     let client = gateway.client("alice");
     for via in [Via::Jump, Via::Syntax] {
-        client.exec(via, Land::Plain, &A, "echo served", b"").good().says("served");
+        client
+            .exec(via, Land::Plain, &A, "echo served", b"")
+            .good()
+            .says("served");
     }
-    let sockets = |gateway: &Gateway| fs::read_dir(format!("/proc/{}/fd", gateway.relay().as_raw_nonzero())).unwrap().count();
-    until("the strangers are gone", Duration::from_secs(60), || sockets(&gateway) < 100);
+    let sockets = |gateway: &Gateway| {
+        fs::read_dir(format!("/proc/{}/fd", gateway.relay().as_raw_nonzero()))
+            .unwrap()
+            .count()
+    };
+    until("the strangers are gone", Duration::from_secs(60), || {
+        sockets(&gateway) < 100
+    });
     attacker.stdin.take().unwrap().write_all(b"\n").unwrap();
     let mut rest = String::new();
     said.read_to_string(&mut rest).unwrap();
@@ -69,19 +101,35 @@ fn row_09_more_strangers_than_places() {
         setup.set("limits", "login_grace = \"3s\"");
         setup.set("limits", "unauthenticated = 50");
     });
-    let mut attacker = gateway.attacker("slow", "alice").env("COUNT", "400").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut attacker = gateway
+        .attacker("slow", "alice")
+        .env("COUNT", "400")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut line = String::new();
-    BufReader::new(attacker.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(attacker.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
     assert_eq!(line, "ready\n");
     assert!(memory(&gateway) < 200 << 20);
     let client = gateway.client("alice");
-    until("operators get in again", Duration::from_secs(60), || client.exec(Via::Jump, Land::Plain, &A, "true", b"").code == Some(0));
+    until("operators get in again", Duration::from_secs(60), || {
+        client.exec(Via::Jump, Land::Plain, &A, "true", b"").code == Some(0)
+    });
     attacker.kill().unwrap();
     attacker.wait().unwrap();
 }
 
 fn enemy(port: u16, id: &'static str) -> Entry {
-    Entry { id, address: "127.0.0.1", port, role: None, ..A }
+    Entry {
+        id,
+        address: "127.0.0.1",
+        port,
+        role: None,
+        ..A
+    }
 }
 
 /// Row 9: an amphora which sends without regard to windows, one which lies about channels, one which never ends its
@@ -92,21 +140,63 @@ fn row_09_an_amphora_as_an_enemy() {
     let lies = enemy(4102, "eeee0002-1111-4222-8333-444455556666");
     let screams = enemy(4103, "eeee0003-1111-4222-8333-444455556666");
     let hangs = enemy(4104, "eeee0004-1111-4222-8333-444455556666");
-    let _fakes = [(floods, "floods"), (lies, "lies"), (screams, "screams"), (hangs, "hangs")].map(|(e, mode)| FakeAmphora::start(e.port, mode));
-    let mut gateway = Gateway::start(|setup| setup.inventory = inventory(&[A, floods, lies, screams, hangs]));
+    let _fakes = [
+        (floods, "floods"),
+        (lies, "lies"),
+        (screams, "screams"),
+        (hangs, "hangs"),
+    ]
+    .map(|(e, mode)| FakeAmphora::start(e.port, mode));
+    let mut gateway =
+        Gateway::start(|setup| setup.inventory = inventory(&[A, floods, lies, screams, hangs]));
     let client = gateway.client("alice");
     // A reader who does not read, so that only the windows protect the gateway.
     let mut ssh = client.ssh(Via::Jump, Land::Plain, &floods, &[]);
-    let mut stuck = ssh.arg("flood").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut stuck = ssh
+        .arg("flood")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let mut hanging = client.ssh(Via::Jump, Land::Plain, &hangs, &[]);
-    let mut hanging = hanging.arg("x").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut hanging = hanging
+        .arg("x")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     for _ in 0..5 {
-        client.exec(Via::Jump, Land::Plain, &A, "echo fine", b"").good().says("fine");
-        assert!(memory(&gateway) < 200 << 20, "{} MiB", memory(&gateway) >> 20);
+        client
+            .exec(Via::Jump, Land::Plain, &A, "echo fine", b"")
+            .good()
+            .says("fine");
+        assert!(
+            memory(&gateway) < 200 << 20,
+            "{} MiB",
+            memory(&gateway) >> 20
+        );
     }
-    let refused = run_for({ let mut s = client.ssh(Via::Jump, Land::Plain, &screams, &[]); s.arg("x"); s }, b"", Duration::from_secs(60));
+    let refused = run_for(
+        {
+            let mut s = client.ssh(Via::Jump, Land::Plain, &screams, &[]);
+            s.arg("x");
+            s
+        },
+        b"",
+        Duration::from_secs(60),
+    );
     assert!(!refused.hung && refused.code != Some(0), "{refused:?}");
-    let lied = run_for({ let mut s = client.ssh(Via::Jump, Land::Plain, &lies, &[]); s.arg("x"); s }, b"", Duration::from_secs(60));
+    let lied = run_for(
+        {
+            let mut s = client.ssh(Via::Jump, Land::Plain, &lies, &[]);
+            s.arg("x");
+            s
+        },
+        b"",
+        Duration::from_secs(60),
+    );
     assert!(!lied.hung && !lied.out().contains("not yours"), "{lied:?}");
     for child in [&mut stuck, &mut hanging] {
         child.kill().ok();
@@ -114,7 +204,9 @@ fn row_09_an_amphora_as_an_enemy() {
     }
     gateway.quiet();
     assert!(gateway.alive());
-    client.exec(Via::Syntax, Land::Plain, &A, "true", b"").good();
+    client
+        .exec(Via::Syntax, Land::Plain, &A, "true", b"")
+        .good();
 }
 
 /// Row 9: a reader who never reads must not stall a sibling on the same outer connection, nor the same inner one.
@@ -125,7 +217,10 @@ fn row_09_a_reader_who_never_reads_stalls_no_sibling() {
     let config = client.config().display().to_string();
     let outer = format!("-oControlPath={}/outer", client.home().display());
     let mut master = client.command("ssh");
-    master.args(["-F", &config, &outer, "-fNM", "gateway"]).stdout(Stdio::null()).stderr(Stdio::null());
+    master
+        .args(["-F", &config, &outer, "-fNM", "gateway"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     assert!(master.status().unwrap().success());
     let through = format!("-oProxyCommand=ssh -F {config} {outer} -W %h:%p gateway");
     let inner = format!("-oControlPath={}/inner", client.home().display());
@@ -136,21 +231,39 @@ fn row_09_a_reader_who_never_reads_stalls_no_sibling() {
         ssh
     };
     let mut inner_master = client.command("ssh");
-    inner_master.args(["-F", &config, &through, &inner, "-fNM", &host]).stdout(Stdio::null()).stderr(Stdio::null());
+    inner_master
+        .args(["-F", &config, &through, &inner, "-fNM", &host])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     assert!(inner_master.status().unwrap().success());
     // Stuck three ways: output nobody reads on an inner connection of its own, the same stopped outright, and one on the shared inner connection.
     let none = "-oControlPath=none";
     let mut stuck: Vec<_> = [none, none, inner.as_str()]
         .iter()
-        .map(|mux| session(mux, "yes; echo").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
+        .map(|mux| {
+            session(mux, "yes; echo")
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap()
+        })
         .collect();
     // An upload that the amphora never reads, too.
     stuck.push({
         let mut ssh = session(none, "sleep 600");
-        ssh.stdin(fs::File::open("/dev/zero").unwrap()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        ssh.stdin(fs::File::open("/dev/zero").unwrap())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
     });
     std::thread::sleep(Duration::from_secs(2));
-    rustix::process::kill_process(rustix::process::Pid::from_child(&stuck[1]), rustix::process::Signal::STOP).unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_child(&stuck[1]),
+        rustix::process::Signal::STOP,
+    )
+    .unwrap();
     // The sibling moves 16 MiB each way, and opens anew, while they are stuck.
     let data = vec![b'x'; 16 << 20];
     for mux in [none, inner.as_str()] {
@@ -160,7 +273,11 @@ fn row_09_a_reader_who_never_reads_stalls_no_sibling() {
             assert!(moved.good().stdout == data);
         }
     }
-    assert!(memory(&gateway) < 300 << 20, "{} MiB", memory(&gateway) >> 20);
+    assert!(
+        memory(&gateway) < 300 << 20,
+        "{} MiB",
+        memory(&gateway) >> 20
+    );
     for child in &mut stuck {
         child.kill().ok();
         child.wait().ok();

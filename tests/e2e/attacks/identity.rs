@@ -20,9 +20,20 @@ fn row_06_a_key_must_have_signed() {
     let stranger = gateway.dir.join("stranger");
     new_key(&stranger);
     let victim = gateway.key("bob").display().to_string();
-    let found = gateway.attacked("keys", "alice", &[("VICTIM", &victim), ("STRANGER", &stranger.display().to_string())]);
+    let found = gateway.attacked(
+        "keys",
+        "alice",
+        &[
+            ("VICTIM", &victim),
+            ("STRANGER", &stranger.display().to_string()),
+        ],
+    );
     for (case, outcome) in leaves(&found) {
-        assert_eq!(outcome, if case == "own key/" { "in" } else { "out" }, "{case}: {found:#}");
+        assert_eq!(
+            outcome,
+            if case == "own key/" { "in" } else { "out" },
+            "{case}: {found:#}"
+        );
     }
 }
 
@@ -34,7 +45,11 @@ fn row_06_odd_certificates_and_old_signatures() {
     let ca = client.new_key("ca");
     let key = client.home().join("alice");
     fs::copy(shared.key("alice"), &key).unwrap();
-    fs::copy(shared.key("alice").with_extension("pub"), key.with_extension("pub")).unwrap();
+    fs::copy(
+        shared.key("alice").with_extension("pub"),
+        key.with_extension("pub"),
+    )
+    .unwrap();
     let certificates: [&[&str]; 5] = [
         &["-n", "alice"],
         &["-n", "root,alice", "-O", "clear"],
@@ -44,23 +59,42 @@ fn row_06_odd_certificates_and_old_signatures() {
     ];
     for options in certificates {
         let mut sign = Command::new("ssh-keygen");
-        sign.args(["-q", "-s"]).arg(&ca).args(["-I", "alice"]).args(options).arg(key.with_extension("pub"));
+        sign.args(["-q", "-s"])
+            .arg(&ca)
+            .args(["-I", "alice"])
+            .args(options)
+            .arg(key.with_extension("pub"));
         run(sign, b"").good();
         let mut ssh = client.command("ssh");
-        ssh.arg("-F").arg(client.config()).arg("-oPubkeyAcceptedAlgorithms=ssh-ed25519-cert-v01@openssh.com").arg("-oCertificateFile=alice-cert.pub");
+        ssh.arg("-F")
+            .arg(client.config())
+            .arg("-oPubkeyAcceptedAlgorithms=ssh-ed25519-cert-v01@openssh.com")
+            .arg("-oCertificateFile=alice-cert.pub");
         ssh.arg("-i").arg(&key).args(["gateway", "true"]);
         run(ssh, b"").exits(255).complains("Permission denied");
     }
     // RSA with SHA-1: a user whose key is RSA is let in with rsa-sha2 only.
     let rsa = client.home().join("rsa");
     let mut keygen = Command::new("ssh-keygen");
-    keygen.args(["-q", "-t", "rsa", "-b", "3072", "-N", "", "-f"]).arg(&rsa);
+    keygen
+        .args(["-q", "-t", "rsa", "-b", "3072", "-N", "", "-f"])
+        .arg(&rsa);
     run(keygen, b"").good();
     let public = fs::read_to_string(rsa.with_extension("pub")).unwrap();
-    let gateway = Gateway::start(|setup| setup.users += &format!("[[user]]\nname = \"rita\"\ngroups = [\"admins\"]\nkeys = [{:?}]\n", public.trim()));
+    let gateway = Gateway::start(|setup| {
+        setup.users += &format!(
+            "[[user]]\nname = \"rita\"\ngroups = [\"admins\"]\nkeys = [{:?}]\n",
+            public.trim()
+        )
+    });
     for (algorithm, status) in [("rsa-sha2-512", 0), ("rsa-sha2-256", 0), ("ssh-rsa", 255)] {
         let rita = ampgate_tests::Client::new(&gateway, "rita", &rsa);
-        let mut ssh = rita.ssh(Via::Syntax, Land::Plain, &A, &[&format!("-oPubkeyAcceptedAlgorithms={algorithm}")]);
+        let mut ssh = rita.ssh(
+            Via::Syntax,
+            Land::Plain,
+            &A,
+            &[&format!("-oPubkeyAcceptedAlgorithms={algorithm}")],
+        );
         ssh.arg("true");
         run(ssh, b"").exits(status);
     }
@@ -74,12 +108,22 @@ fn row_16_pins_belong_to_amphorae_not_to_addresses() {
     let client = gateway.client("alice");
     client.exec(Via::Jump, Land::Plain, &A, "true", b"").good();
     client.exec(Via::Jump, Land::Plain, &B, "true", b"").good();
-    assert_eq!(events(&gateway, "hostkey.pinned"), 2, "a first contact is recorded as such");
+    assert_eq!(
+        events(&gateway, "hostkey.pinned"),
+        2,
+        "a first contact is recorded as such"
+    );
 
     // A failover: a third id on A's address, while A is gone. Its first contact is nobody's conflict.
-    let reborn = Entry { id: "aaaaaaaa-1111-4222-8333-444455556666", role: None, ..A };
+    let reborn = Entry {
+        id: "aaaaaaaa-1111-4222-8333-444455556666",
+        role: None,
+        ..A
+    };
     reload(&mut gateway, &[reborn, B]);
-    client.exec(Via::Jump, Land::Plain, &reborn, "true", b"").good();
+    client
+        .exec(Via::Jump, Land::Plain, &reborn, "true", b"")
+        .good();
     assert_eq!(events(&gateway, "hostkey.refused"), 0);
 
     // A man in the middle: A's id, but whoever answers shows another host key.
@@ -89,27 +133,54 @@ fn row_16_pins_belong_to_amphorae_not_to_addresses() {
     let refused = client.exec(Via::Jump, Land::Plain, &middle, "echo never", b"");
     assert_eq!(refused.out(), "");
     assert_eq!(refused.code, Some(251), "{refused:?}");
-    assert!(refused.err().matches("SHA256:").count() == 2, "both fingerprints are to be named: {refused:?}");
+    assert!(
+        refused.err().matches("SHA256:").count() == 2,
+        "both fingerprints are to be named: {refused:?}"
+    );
     assert_eq!(events(&gateway, "hostkey.refused"), 1);
-    assert_eq!(gateway.log().matches("signed").count(), before, "the octavia key was used towards the wrong host");
+    assert_eq!(
+        gateway.log().matches("signed").count(),
+        before,
+        "the octavia key was used towards the wrong host"
+    );
 
     // A's address now belongs to B as well by mistake of nobody: B's id, A's key: refused too. And A itself still works.
-    let swapped = Entry { address: A.address, ..B };
+    let swapped = Entry {
+        address: A.address,
+        ..B
+    };
     reload(&mut gateway, &[swapped]);
-    client.exec(Via::Syntax, Land::Plain, &swapped, "true", b"").exits(251);
+    client
+        .exec(Via::Syntax, Land::Plain, &swapped, "true", b"")
+        .exits(251);
     reload(&mut gateway, &[A, B]);
-    client.exec(Via::Jump, Land::Plain, &A, "hostname", b"").good().says(&A.target());
+    client
+        .exec(Via::Jump, Land::Plain, &A, "hostname", b"")
+        .good()
+        .says(&A.target());
 }
 
 fn reload(gateway: &mut Gateway, entries: &[Entry]) {
     let before = events(gateway, "config.reloaded");
-    fs::write(gateway.dir.join("inventory.toml"), amphorae::inventory(entries)).unwrap();
+    fs::write(
+        gateway.dir.join("inventory.toml"),
+        amphorae::inventory(entries),
+    )
+    .unwrap();
     gateway.signal(Signal::HUP);
-    ampgate_tests::outcome::until("the inventory is reloaded", std::time::Duration::from_secs(10), || events(gateway, "config.reloaded") > before);
+    ampgate_tests::outcome::until(
+        "the inventory is reloaded",
+        std::time::Duration::from_secs(10),
+        || events(gateway, "config.reloaded") > before,
+    );
 }
 
 fn events(gateway: &Gateway, name: &str) -> usize {
-    gateway.journal().iter().filter(|e| e.to_string().contains(&format!("\"{name}\""))).count()
+    gateway
+        .journal()
+        .iter()
+        .filter(|e| e.to_string().contains(&format!("\"{name}\"")))
+        .count()
 }
 
 /// Row 7, what of it exists: `ssh-audit` finds nothing to fail or warn about on the outer server.
@@ -117,7 +188,13 @@ fn events(gateway: &Gateway, name: &str) -> usize {
 fn row_07_ssh_audit_has_no_fault_to_find() {
     let gateway = gateway();
     let mut audit = ampgate_tests::bed().command(tool("ssh-audit"));
-    audit.args(["-jj", "--skip-rate-test", "-p", &gateway.port.to_string(), "127.0.0.1"]);
+    audit.args([
+        "-jj",
+        "--skip-rate-test",
+        "-p",
+        &gateway.port.to_string(),
+        "127.0.0.1",
+    ]);
     let report: serde_json::Value = serde_json::from_str(&run(audit, b"").out()).unwrap();
     let mut faults = Vec::new();
     for kind in ["kex", "key", "enc", "mac"] {
@@ -125,14 +202,25 @@ fn row_07_ssh_audit_has_no_fault_to_find() {
             for level in ["fail", "warn"] {
                 // Clients before OpenSSH 9.9 have no key exchange that withstands quantum computers.
                 let old = |note: &&serde_json::Value| !note.to_string().contains("post-quantum");
-                let notes: Vec<_> = algorithm["notes"][level].as_array().into_iter().flatten().filter(old).collect();
+                let notes: Vec<_> = algorithm["notes"][level]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter(old)
+                    .collect();
                 if !notes.is_empty() {
-                    faults.push(format!("{kind} {} {level}: {notes:?}", algorithm["algorithm"]));
+                    faults.push(format!(
+                        "{kind} {} {level}: {notes:?}",
+                        algorithm["algorithm"]
+                    ));
                 }
             }
         }
     }
     assert!(faults.is_empty(), "{faults:#?}");
-    assert!(report["kex"].to_string().contains("kex-strict-s"), "no strict key exchange (Terrapin)");
+    assert!(
+        report["kex"].to_string().contains("kex-strict-s"),
+        "no strict key exchange (Terrapin)"
+    );
     assert_eq!(report["compression"].to_string(), "[\"none\"]");
 }

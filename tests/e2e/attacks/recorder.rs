@@ -22,53 +22,138 @@ fn row_01_disguised_commands_are_recorded() {
     let gateway = Gateway::start(|_| {});
     let client = gateway.client("alice");
     let faces = [
-        "scp -t x", "scp -f /etc/hostname", "scp -r -p -t /tmp", "/usr/bin/scp -t .", "rsync --server -logDtpre.iLsfxC . /tmp", "rsync --server --sender . /etc/hostname",
-        "sftp-server", "/usr/lib/openssh/sftp-server", "internal-sftp", "git-upload-pack x", "git-receive-pack x", "git-shell -c x", "svnserve -t", "cvs server",
-        "mosh-server new", "borg serve", "rdiff-backup --server", "unison -server", "ansible-command", "/bin/sh -c :", "true; scp", "(: scp -t)", " scp -t x", "\tscp -t x", "SCP -t x",
+        "scp -t x",
+        "scp -f /etc/hostname",
+        "scp -r -p -t /tmp",
+        "/usr/bin/scp -t .",
+        "rsync --server -logDtpre.iLsfxC . /tmp",
+        "rsync --server --sender . /etc/hostname",
+        "sftp-server",
+        "/usr/lib/openssh/sftp-server",
+        "internal-sftp",
+        "git-upload-pack x",
+        "git-receive-pack x",
+        "git-shell -c x",
+        "svnserve -t",
+        "cvs server",
+        "mosh-server new",
+        "borg serve",
+        "rdiff-backup --server",
+        "unison -server",
+        "ansible-command",
+        "/bin/sh -c :",
+        "true; scp",
+        "(: scp -t)",
+        " scp -t x",
+        "\tscp -t x",
+        "SCP -t x",
     ];
     let mut commands = Vec::new();
     for (n, face) in faces.iter().enumerate() {
-        for (m, disguise) in ["{face} </dev/null; {work}", "{work}; {face} </dev/null", "{face} </dev/null & {work}; wait", "{work} # {face}"].iter().enumerate() {
-            let work = format!("printf 'disguise-{n}-{m}-%s\\n' $(seq 20); printf '\\377\\000\\033[31m' >&2");
+        for (m, disguise) in [
+            "{face} </dev/null; {work}",
+            "{work}; {face} </dev/null",
+            "{face} </dev/null & {work}; wait",
+            "{work} # {face}",
+        ]
+        .iter()
+        .enumerate()
+        {
+            let work = format!(
+                "printf 'disguise-{n}-{m}-%s\\n' $(seq 20); printf '\\377\\000\\033[31m' >&2"
+            );
             commands.push(disguise.replace("{face}", face).replace("{work}", &work));
         }
     }
     // Once without and once with a terminal.
-    let commands: Vec<(String, bool)> = commands.iter().map(|c| (format!(": plain; {c}"), false)).chain(commands.iter().map(|c| (format!(": pty; {c}"), true))).collect();
+    let commands: Vec<(String, bool)> = commands
+        .iter()
+        .map(|c| (format!(": plain; {c}"), false))
+        .chain(commands.iter().map(|c| (format!(": pty; {c}"), true)))
+        .collect();
     assert_eq!(commands.len(), 200);
     let (way, host) = client.way(Via::Jump, Land::Plain, &A);
     let mux = format!("-oControlPath={}/one", client.home().display());
     let mut master = client.command("ssh");
-    master.args(&way).arg(&mux).args(["-fNM", &host]).stdout(Stdio::null()).stderr(Stdio::null());
+    master
+        .args(&way)
+        .arg(&mux)
+        .args(["-fNM", &host])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     assert!(master.status().unwrap().success());
     for (command, pty) in &commands {
         let mut ssh = client.command("ssh");
-        ssh.args(&way).arg(&mux).arg(if *pty { "-tt" } else { "-T" }).arg(&host).arg(command);
-        let got = if *pty { talk(&ssh, "24x80", &[]) } else { run(ssh, b"") };
+        ssh.args(&way)
+            .arg(&mux)
+            .arg(if *pty { "-tt" } else { "-T" })
+            .arg(&host)
+            .arg(command);
+        let got = if *pty {
+            talk(&ssh, "24x80", &[])
+        } else {
+            run(ssh, b"")
+        };
         let seen = gateway.seen_as(command);
-        assert_eq!(String::from_utf8_lossy(&seen.stdout), got.out(), "stdout of {command:?}");
-        assert_eq!(String::from_utf8_lossy(&seen.stderr), got.err(), "stderr of {command:?}");
-        assert!(got.out().contains("disguise-"), "{command:?} did not run: {got:?}");
+        assert_eq!(
+            String::from_utf8_lossy(&seen.stdout),
+            got.out(),
+            "stdout of {command:?}"
+        );
+        assert_eq!(
+            String::from_utf8_lossy(&seen.stderr),
+            got.err(),
+            "stderr of {command:?}"
+        );
+        assert!(
+            got.out().contains("disguise-"),
+            "{command:?} did not run: {got:?}"
+        );
     }
     // And what the journal says of relayed and recorded is equal for each.
-    let closed: Vec<_> = gateway.journal().into_iter().filter(|e| e.to_string().contains("\"recording.closed\"")).collect();
+    let closed: Vec<_> = gateway
+        .journal()
+        .into_iter()
+        .filter(|e| e.to_string().contains("\"recording.closed\""))
+        .collect();
     for event in &closed {
         let text = event.to_string();
-        assert_eq!(number(&text, "relayed"), number(&text, "recorded"), "{text}");
+        assert_eq!(
+            number(&text, "relayed"),
+            number(&text, "recorded"),
+            "{text}"
+        );
     }
     assert!(closed.len() >= 199, "{} recordings closed", closed.len());
 }
 
 fn number(text: &str, name: &str) -> u64 {
-    let at = text.find(&format!("\"{name}\":")).unwrap_or_else(|| panic!("no {name} in {text}")) + name.len() + 3;
-    text[at..].chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+    let at = text
+        .find(&format!("\"{name}\":"))
+        .unwrap_or_else(|| panic!("no {name} in {text}"))
+        + name.len()
+        + 3;
+    text[at..]
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect::<String>()
+        .parse()
+        .unwrap()
 }
 
 /// A tmpfs of `size` for recordings; gone with the bed.
 fn small_disk(name: &str, size: &str) -> PathBuf {
     let dir = bed().directory(name);
     let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", &format!("size={size},mode=755"), "tmpfs"]).arg(&dir);
+    mount
+        .args([
+            "-t",
+            "tmpfs",
+            "-o",
+            &format!("size={size},mode=755"),
+            "tmpfs",
+        ])
+        .arg(&dir);
     run(mount, b"").good();
     dir
 }
@@ -79,12 +164,20 @@ fn flood(gateway: &Gateway) -> (ampgate_tests::Client, Child) {
     let out = fs::File::create(client.home().join("out")).unwrap();
     let err = fs::File::create(client.home().join("err")).unwrap();
     let mut ssh = client.ssh(Via::Jump, Land::Plain, &A, &[]);
-    let child = ssh.arg("while :; do seq 1000; sleep 0.02; done").stdin(Stdio::null()).stdout(out).stderr(err).spawn().unwrap();
+    let child = ssh
+        .arg("while :; do seq 1000; sleep 0.02; done")
+        .stdin(Stdio::null())
+        .stdout(out)
+        .stderr(err)
+        .spawn()
+        .unwrap();
     (client, child)
 }
 
 fn ends(child: &mut Child) -> i32 {
-    until("the session ended", Duration::from_secs(60), || child.try_wait().unwrap().is_some());
+    until("the session ended", Duration::from_secs(60), || {
+        child.try_wait().unwrap().is_some()
+    });
     child.wait().unwrap().code().unwrap_or(-1)
 }
 
@@ -102,15 +195,33 @@ fn row_02_no_recording_no_session() {
     };
     gateway.quiet();
     remount("ro");
-    let opened = |gateway: &Gateway| gateway.journal().iter().filter(|e| e.to_string().contains("\"upstream.opened\"")).count();
+    let opened = |gateway: &Gateway| {
+        gateway
+            .journal()
+            .iter()
+            .filter(|e| e.to_string().contains("\"upstream.opened\""))
+            .count()
+    };
     let signed = gateway.log().matches("result=\"signed\"").count();
     for via in [Via::Jump, Via::Syntax] {
         let refused = client.exec(via, Land::Plain, &A, "echo never", b"");
-        assert_eq!((refused.code, refused.out()), (Some(254), String::new()), "{refused:?}");
+        assert_eq!(
+            (refused.code, refused.out()),
+            (Some(254), String::new()),
+            "{refused:?}"
+        );
         refused.complains("ampgate: ").complains("recording");
     }
-    assert_eq!(opened(&gateway), 1, "an upstream was opened without a recording");
-    assert_eq!(gateway.log().matches("result=\"signed\"").count(), signed, "the octavia key was used without a recording");
+    assert_eq!(
+        opened(&gateway),
+        1,
+        "an upstream was opened without a recording"
+    );
+    assert_eq!(
+        gateway.log().matches("result=\"signed\"").count(),
+        signed,
+        "the octavia key was used without a recording"
+    );
     remount("rw");
     client.exec(Via::Jump, Land::Plain, &A, "true", b"").good();
 }
@@ -122,21 +233,45 @@ fn row_02_a_write_error_ends_the_session() {
     for call in ["write", "fdatasync,fsync"] {
         let gateway = Gateway::start(|_| {});
         let (client, mut child) = flood(&gateway);
-        until("there is output", Duration::from_secs(30), || fs::metadata(client.home().join("out")).is_ok_and(|m| m.len() > 100_000));
+        until("there is output", Duration::from_secs(30), || {
+            fs::metadata(client.home().join("out")).is_ok_and(|m| m.len() > 100_000)
+        });
         let cast = gateway.casts().pop().unwrap();
         let pid = gateway.relay().as_raw_nonzero().to_string();
         let mut strace = Command::new("strace");
-        strace.args(["-f", "-qq", "-p", &pid, "-P"]).arg(&cast).args(["-e", &format!("trace={call}"), "-e", &format!("inject={call}:error=EIO")]);
-        let mut strace = strace.args(["-o", "/dev/null"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        strace
+            .args(["-f", "-qq", "-p", &pid, "-P"])
+            .arg(&cast)
+            .args([
+                "-e",
+                &format!("trace={call}"),
+                "-e",
+                &format!("inject={call}:error=EIO"),
+            ]);
+        let mut strace = strace
+            .args(["-o", "/dev/null"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let status = ends(&mut child);
         strace.kill().ok();
         strace.wait().ok();
         let said = fs::read_to_string(client.home().join("err")).unwrap();
         assert_eq!(status, 254, "{call}: {said}");
-        assert!(said.contains("ampgate: the recording cannot be written"), "{call}: {said}");
+        assert!(
+            said.contains("ampgate: the recording cannot be written"),
+            "{call}: {said}"
+        );
         let got = fs::read(client.home().join("out")).unwrap();
         let seen = ampgate_tests::seen::Seen::read(&cast);
-        assert!(seen.stdout.starts_with(&got), "{call}: the client has {} bytes, the recording {}", got.len(), seen.stdout.len());
+        assert!(
+            seen.stdout.starts_with(&got),
+            "{call}: the client has {} bytes, the recording {}",
+            got.len(),
+            seen.stdout.len()
+        );
         // Others are not hurt, and new sessions are recorded again.
         client.exec(Via::Jump, Land::Plain, &A, "true", b"").good();
     }
@@ -152,8 +287,15 @@ fn row_02_past_the_limit_it_ends_with_a_sentence() {
     let said = ended.err();
     assert!(said.contains("limit of 1"), "{said}");
     let seen = gateway.seen().pop().unwrap();
-    assert!(seen.stdout.starts_with(&ended.stdout), "the client has more than the recording");
-    assert!(seen.sealed() && seen.markers.iter().any(|m| m.contains("limit")), "{:?}", seen.markers);
+    assert!(
+        seen.stdout.starts_with(&ended.stdout),
+        "the client has more than the recording"
+    );
+    assert!(
+        seen.sealed() && seen.markers.iter().any(|m| m.contains("limit")),
+        "{:?}",
+        seen.markers
+    );
 }
 
 /// Row 12: both streams, resizes, broken UTF-8, in order, each read back from the file exactly as it was.
@@ -163,9 +305,20 @@ fn row_12_everything_written_is_read_back() {
     let client = gateway.client("alice");
     let odd = client.exec(Via::Jump, Land::Plain, &A, "python3 -c 'import os,random\nrandom.seed(3)\nfor n in range(400): os.write(1 + n % 2, random.randbytes(random.choice([0, 1, 2, 3, 700])) + \"\u{e4}\u{20ac}\u{1f980}\".encode()[: n % 10])'; exit 17", b"").exits(17);
     let seen = gateway.seen_with("random.seed(3)");
-    assert!(seen.stdout == odd.stdout && seen.stderr == odd.stderr, "other bytes in the recording");
+    assert!(
+        seen.stdout == odd.stdout && seen.stderr == odd.stderr,
+        "other bytes in the recording"
+    );
     assert_eq!(seen.exit.as_deref(), Some("17"));
-    assert_eq!((seen.fact("user"), seen.fact("landing"), seen.fact("action"), seen.fact("amphora")), ("alice", "plain", "exec", A.id));
+    assert_eq!(
+        (
+            seen.fact("user"),
+            seen.fact("landing"),
+            seen.fact("action"),
+            seen.fact("amphora")
+        ),
+        ("alice", "plain", "exec", A.id)
+    );
     assert!(seen.sealed(), "{:?}", seen.proofs);
 
     let ssh = {
@@ -173,11 +326,28 @@ fn row_12_everything_written_is_read_back() {
         ssh.arg("trap 'stty size' WINCH; printf '\\303'; sleep 0.1; printf '\\244 ready\\n'; while :; do read -t 0.1 x && kill -TERM $$; done");
         ssh
     };
-    let shown = talk(&ssh, "30x100", &["expect ready", "resize 55 144", "expect 55 144", "resize 9 33", "expect 9 33", r"send \r"]);
+    let shown = talk(
+        &ssh,
+        "30x100",
+        &[
+            "expect ready",
+            "resize 55 144",
+            "expect 55 144",
+            "resize 9 33",
+            "expect 9 33",
+            r"send \r",
+        ],
+    );
     let seen = gateway.seen_with("trap 'stty size'");
     assert_eq!(String::from_utf8_lossy(&seen.stdout), shown.out());
     assert_eq!(seen.sizes, ["144x55", "33x9"]);
-    assert_eq!((seen.header["term"]["cols"].as_u64(), seen.header["term"]["rows"].as_u64()), (Some(100), Some(30)));
+    assert_eq!(
+        (
+            seen.header["term"]["cols"].as_u64(),
+            seen.header["term"]["rows"].as_u64()
+        ),
+        (Some(100), Some(30))
+    );
     assert_eq!(seen.signal.as_deref(), Some("TERM"));
 }
 
@@ -194,18 +364,32 @@ fn row_18_a_full_disk_is_said_and_survived() {
     for (client, child) in &mut floods {
         assert_eq!(ends(child), 254);
         let said = fs::read_to_string(client.home().join("err")).unwrap();
-        assert!(said.contains("ampgate: ") && said.contains("recording"), "{said}");
+        assert!(
+            said.contains("ampgate: ") && said.contains("recording"),
+            "{said}"
+        );
     }
     assert!(gateway.alive());
     let client = gateway.client("alice");
     let refused = client.exec(Via::Jump, Land::Plain, &A, "echo never", b"");
-    assert_eq!((refused.code, refused.out()), (Some(254), String::new()), "{refused:?}");
-    assert!(refused.err().contains("space") || refused.err().contains("full"), "{refused:?}");
+    assert_eq!(
+        (refused.code, refused.out()),
+        (Some(254), String::new()),
+        "{refused:?}"
+    );
+    assert!(
+        refused.err().contains("space") || refused.err().contains("full"),
+        "{refused:?}"
+    );
     // What each client got is in its recording, although the disk was full at the end.
     let recorded = gateway.seen();
     for (client, _) in &floods {
         let got = fs::read(client.home().join("out")).unwrap();
-        assert!(recorded.iter().any(|seen| seen.stdout.starts_with(&got)), "a client has {} bytes that no recording has", got.len());
+        assert!(
+            recorded.iter().any(|seen| seen.stdout.starts_with(&got)),
+            "a client has {} bytes that no recording has",
+            got.len()
+        );
     }
     remove_casts(&gateway.recordings());
     thread::sleep(Duration::from_millis(100));

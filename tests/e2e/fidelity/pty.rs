@@ -15,7 +15,15 @@ fn on_pty(client: &Client, via: Via, size: &str, command: &str, lines: &[&str]) 
 
 #[test]
 fn a_terminal_with_size_and_name() {
-    same(|c, v| on_pty(c, v, "41x123", "stty size; echo $TERM; test -t 0 && test -t 1 && test -t 2 && echo all", &[]));
+    same(|c, v| {
+        on_pty(
+            c,
+            v,
+            "41x123",
+            "stty size; echo $TERM; test -t 0 && test -t 1 && test -t 2 && echo all",
+            &[],
+        )
+    });
 }
 
 #[test]
@@ -35,29 +43,69 @@ fn stderr_goes_to_the_terminal() {
 
 #[test]
 fn an_interactive_shell() {
-    let talk = ["expect $ ", r"send echo $((6*7))\r", r"expect 42\r\n", "expect $ ", r"send cd /etc; pwd\r", r"expect /etc\r\n", "expect $ ", r"send exit 7\r"];
+    let talk = [
+        "expect $ ",
+        r"send echo $((6*7))\r",
+        r"expect 42\r\n",
+        "expect $ ",
+        r"send cd /etc; pwd\r",
+        r"expect /etc\r\n",
+        "expect $ ",
+        r"send exit 7\r",
+    ];
     same(|c, v| on_pty(c, v, "24x80", "", &talk).exits(7).says("42"));
 }
 
 #[test]
 fn interrupt() {
-    same(|c, v| on_pty(c, v, "24x80", "trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 0.1; done", &["expect ready", r"send \x03"]).exits(5));
+    same(|c, v| {
+        on_pty(
+            c,
+            v,
+            "24x80",
+            "trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 0.1; done",
+            &["expect ready", r"send \x03"],
+        )
+        .exits(5)
+    });
 }
 
 #[test]
 fn end_of_input() {
-    same(|c, v| on_pty(c, v, "24x80", "echo ready; cat; echo over", &["expect ready", r"send abc\r", r"expect abc\r\nabc", r"send \x04"]));
+    same(|c, v| {
+        on_pty(
+            c,
+            v,
+            "24x80",
+            "echo ready; cat; echo over",
+            &[
+                "expect ready",
+                r"send abc\r",
+                r"expect abc\r\nabc",
+                r"send \x04",
+            ],
+        )
+    });
 }
 
 #[test]
 fn stop_and_quit_characters() {
-    same(|c, v| on_pty(c, v, "24x80", "trap 'echo quit; exit 3' QUIT; stty susp undef; echo ready; while :; do sleep 0.1; done", &["expect ready", r"send \x1c"]).exits(3));
+    same(|c, v| {
+        on_pty(c, v, "24x80", "trap 'echo quit; exit 3' QUIT; stty susp undef; echo ready; while :; do sleep 0.1; done", &["expect ready", r"send \x1c"]).exits(3)
+    });
 }
 
 #[test]
 fn resize() {
     let script = "trap 'stty size' WINCH; echo ready; while :; do read -t 0.1 x && exit 4; done";
-    let talk = ["expect ready", "resize 50 132", "expect 50 132", "resize 10 40", "expect 10 40", r"send \r"];
+    let talk = [
+        "expect ready",
+        "resize 50 132",
+        "expect 50 132",
+        "resize 10 40",
+        "expect 10 40",
+        r"send \r",
+    ];
     same(|c, v| on_pty(c, v, "24x80", script, &talk).exits(4));
 }
 
@@ -66,7 +114,15 @@ fn eight_bit_bytes_on_a_raw_terminal() {
     let script = "stty raw -echo; echo ready; head -c 256 | od -An -v -tx1; printf '\\000\\200\\377\\303(\\342\\202'";
     let bytes: String = (0..=255u32).map(|b| format!("\\x{b:02x}")).collect();
     // The client's escape character acts only after a line end; none here begins a line with it.
-    same(|c, v| on_pty(c, v, "24x80", script, &["expect ready", &format!("send {bytes}")]));
+    same(|c, v| {
+        on_pty(
+            c,
+            v,
+            "24x80",
+            script,
+            &["expect ready", &format!("send {bytes}")],
+        )
+    });
 }
 
 #[test]
@@ -83,7 +139,15 @@ fn a_full_screen_program() {
 #[test]
 fn a_paste_of_four_thousand_bytes() {
     let paste = format!("send {}", "x".repeat(4000));
-    same(|c, v| on_pty(c, v, "24x80", "stty raw -echo; echo ready; head -c 4000 | wc -c", &["expect ready", &paste]));
+    same(|c, v| {
+        on_pty(
+            c,
+            v,
+            "24x80",
+            "stty raw -echo; echo ready; head -c 4000 | wc -c",
+            &["expect ready", &paste],
+        )
+    });
 }
 
 #[test]
@@ -91,7 +155,8 @@ fn the_client_hangs_up() {
     // What is compared is that the remote side ends too: it leaves a mark when its terminal goes.
     same(|client, via| {
         let mark = format!("/tmp/hangup-{via:?}");
-        let script = format!("trap 'echo hup >{mark}; exit' HUP; echo ready; while :; do sleep 0.1; done");
+        let script =
+            format!("trap 'echo hup >{mark}; exit' HUP; echo ready; while :; do sleep 0.1; done");
         on_pty(client, via, "24x80", &script, &["expect ready", "close"]);
         client.exec(Via::Direct, Land::Plain, &A, &format!("for i in $(seq 100); do cat {mark} 2>/dev/null && exit; sleep 0.1; done; exit 1"), b"").good()
     });

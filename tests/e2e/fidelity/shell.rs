@@ -39,7 +39,10 @@ fn every_exit_status() {
         let mut bash = client.command("bash");
         bash.arg(script).args(way).arg(host);
         let all = run(bash, b"").good();
-        assert!((0..=255).all(|n| all.out().contains(&format!("{n}={n}\n"))), "{all:?}");
+        assert!(
+            (0..=255).all(|n| all.out().contains(&format!("{n}={n}\n"))),
+            "{all:?}"
+        );
         all
     });
 }
@@ -65,7 +68,10 @@ fn child_killed_by_signal_is_128_plus() {
 
 #[test]
 fn quotes_of_every_kind() {
-    command(r#"printf '[%s]\n' 'a b' "c  d" e\ f "it's" '"' '\' "\\" $'t\tn\nx' '$HOME' "\$HOME" '`id`' "\`id\`""#, b"");
+    command(
+        r#"printf '[%s]\n' 'a b' "c  d" e\ f "it's" '"' '\' "\\" $'t\tn\nx' '$HOME' "\$HOME" '`id`' "\`id\`""#,
+        b"",
+    );
 }
 
 #[test]
@@ -85,26 +91,44 @@ fn quoting_horrors_as_root_and_in_the_namespace() {
     let client = ampgate_tests::gateway().client("alice");
     for horror in horrors {
         let direct = client.exec(Via::Direct, Land::Plain, &A, horror, b"exit 5\n");
-        for (via, land) in [(Via::Jump, Land::Root), (Via::Jump, Land::Netns), (Via::Syntax, Land::Root), (Via::Syntax, Land::Netns)] {
+        for (via, land) in [
+            (Via::Jump, Land::Root),
+            (Via::Jump, Land::Netns),
+            (Via::Syntax, Land::Root),
+            (Via::Syntax, Land::Netns),
+        ] {
             let through = client.exec(via, land, &A, horror, b"exit 5\n");
-            assert_eq!((through.code, through.out()), (direct.code, direct.out()), "{horror:?} by {via:?} {land:?}: {through:?}");
+            assert_eq!(
+                (through.code, through.out()),
+                (direct.code, direct.out()),
+                "{horror:?} by {via:?} {land:?}: {through:?}"
+            );
         }
     }
 }
 
 #[test]
 fn globs_and_words() {
-    command("cd /etc; printf '%s\\n' host* \"host*\" {a,b}c ~ ${#PWD}; set -- 1 2 3; echo $#", b"");
+    command(
+        "cd /etc; printf '%s\\n' host* \"host*\" {a,b}c ~ ${#PWD}; set -- 1 2 3; echo $#",
+        b"",
+    );
 }
 
 #[test]
 fn newlines_in_the_command() {
-    command("echo one\necho two\n\nfor i in 1 2\ndo\n echo $i\ndone\n", b"");
+    command(
+        "echo one\necho two\n\nfor i in 1 2\ndo\n echo $i\ndone\n",
+        b"",
+    );
 }
 
 #[test]
 fn unicode_in_the_command() {
-    command("printf '%s\\n' '\u{fc}ml\u{e4}ut \u{202e}rtl\u{202c} \u{65e5}\u{672c} \u{1f980}'", b"");
+    command(
+        "printf '%s\\n' '\u{fc}ml\u{e4}ut \u{202e}rtl\u{202c} \u{65e5}\u{672c} \u{1f980}'",
+        b"",
+    );
 }
 
 #[test]
@@ -112,7 +136,9 @@ fn bytes_that_are_no_utf8_in_the_command() {
     use std::os::unix::ffi::OsStrExt;
     same(|client, via| {
         let mut ssh = client.ssh(via, Land::Plain, &A, &[]);
-        ssh.arg(std::ffi::OsStr::from_bytes(b"printf '%s' '\xff\xfe\x80\xc3(' | od -An -tx1"));
+        ssh.arg(std::ffi::OsStr::from_bytes(
+            b"printf '%s' '\xff\xfe\x80\xc3(' | od -An -tx1",
+        ));
         run(ssh, b"")
     });
 }
@@ -140,7 +166,9 @@ fn many_arguments_are_joined_as_ssh_does() {
 fn environment_that_sshd_accepts() {
     same(|client, via| {
         let mut ssh = client.ssh(via, Land::Plain, &A, &[]);
-        ssh.env("LANG", "de_DE.UTF-8").env("LC_TIME", "C").env("LC_ODD", "a b'c\"$d");
+        ssh.env("LANG", "de_DE.UTF-8")
+            .env("LC_TIME", "C")
+            .env("LC_ODD", "a b'c\"$d");
         ssh.arg("env | grep -E '^(LANG|LC_)' | sort");
         run(ssh, b"").good()
     });
@@ -149,8 +177,14 @@ fn environment_that_sshd_accepts() {
 #[test]
 fn environment_that_sshd_refuses() {
     same(|client, via| {
-        let mut ssh = client.ssh(via, Land::Plain, &A, &["-oSendEnv=SECRET", "-oSetEnv=LD_PRELOAD=/tmp/x"]);
-        ssh.env("SECRET", "x").arg("env | grep -E '^(SECRET|LD_PRELOAD)'; echo none=$?");
+        let mut ssh = client.ssh(
+            via,
+            Land::Plain,
+            &A,
+            &["-oSendEnv=SECRET", "-oSetEnv=LD_PRELOAD=/tmp/x"],
+        );
+        ssh.env("SECRET", "x")
+            .arg("env | grep -E '^(SECRET|LD_PRELOAD)'; echo none=$?");
         run(ssh, b"")
     });
 }
@@ -162,7 +196,12 @@ fn environment_of_a_plain_login() {
 
 #[test]
 fn shell_without_a_terminal_reads_a_script() {
-    same(|client, via| run(client.ssh(via, Land::Plain, &A, &["-T"]), b"echo $-; cd /etc; pwd; exit 42\necho never\n"));
+    same(|client, via| {
+        run(
+            client.ssh(via, Land::Plain, &A, &["-T"]),
+            b"echo $-; cd /etc; pwd; exit 42\necho never\n",
+        )
+    });
 }
 
 #[test]

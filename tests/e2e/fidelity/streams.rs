@@ -42,17 +42,26 @@ fn one_line_without_an_end() {
 
 #[test]
 fn utf8_cut_at_every_byte() {
-    command("printf '\\303'; sleep 0.05; printf '\\274 \\342'; sleep 0.05; printf '\\202\\254 \\360\\237'; sleep 0.05; printf '\\246\\200\\n'", b"");
+    command(
+        "printf '\\303'; sleep 0.05; printf '\\274 \\342'; sleep 0.05; printf '\\202\\254 \\360\\237'; sleep 0.05; printf '\\246\\200\\n'",
+        b"",
+    );
 }
 
 #[test]
 fn many_small_writes() {
-    command("for i in $(seq 2000); do echo $i; done; for i in $(seq 500); do echo $i >&2; done", b"");
+    command(
+        "for i in $(seq 2000); do echo $i; done; for i in $(seq 500); do echo $i >&2; done",
+        b"",
+    );
 }
 
 #[test]
 fn one_byte_writes() {
-    command("python3 -c 'import os\nfor i in range(5000): os.write(1 + i % 2, bytes([i % 256]))'", b"");
+    command(
+        "python3 -c 'import os\nfor i in range(5000): os.write(1 + i % 2, bytes([i % 256]))'",
+        b"",
+    );
 }
 
 #[test]
@@ -85,7 +94,13 @@ fn client_goes_before_the_program_ends() {
     same(|client, via| {
         let (way, host) = client.way(via, Land::Plain, &A);
         let mut bash = client.command("bash");
-        bash.args(["-c", "ssh \"$@\" yes | head -c 100000 | sha256sum; echo ${PIPESTATUS[0]}", "-"]).args(way).arg(host);
+        bash.args([
+            "-c",
+            "ssh \"$@\" yes | head -c 100000 | sha256sum; echo ${PIPESTATUS[0]}",
+            "-",
+        ])
+        .args(way)
+        .arg(host);
         run(bash, b"")
     });
 }
@@ -106,7 +121,10 @@ fn without_input() {
 
 #[test]
 fn down_100_mib() {
-    command("python3 -c 'import random, sys\nrandom.seed(7)\nfor _ in range(100): sys.stdout.buffer.write(random.randbytes(1 << 20))'", b"");
+    command(
+        "python3 -c 'import random, sys\nrandom.seed(7)\nfor _ in range(100): sys.stdout.buffer.write(random.randbytes(1 << 20))'",
+        b"",
+    );
 }
 
 #[test]

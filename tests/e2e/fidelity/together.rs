@@ -17,8 +17,13 @@ pub(super) fn asyncssh(client: &Client, via: Via, scene: &str) -> Outcome {
         Via::Jump => "jump",
         Via::Syntax => "syntax",
     });
-    python.env("AMPHORA", A.target()).env("ADDRESS", A.address).env("PORT", gateway().port.to_string());
-    python.env("KEY", gateway().key("alice")).env("OCTAVIA", ampgate_tests::bed().octavia_key());
+    python
+        .env("AMPHORA", A.target())
+        .env("ADDRESS", A.address)
+        .env("PORT", gateway().port.to_string());
+    python
+        .env("KEY", gateway().key("alice"))
+        .env("OCTAVIA", ampgate_tests::bed().octavia_key());
     let seen = run(python, b"");
     assert_eq!(seen.code, Some(0), "{via:?}: {seen:?}");
     seen

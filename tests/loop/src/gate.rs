@@ -19,7 +19,9 @@ pub fn gated(capacity: usize) -> (DuplexStream, DuplexStream, watch::Sender<bool
     tokio::spawn(async move {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(n @ 1..) = from_right.read(&mut buffer).await {
-            if open.wait_for(|open| *open).await.is_err() || to_left.write_all(&buffer[..n]).await.is_err() {
+            if open.wait_for(|open| *open).await.is_err()
+                || to_left.write_all(&buffer[..n]).await.is_err()
+            {
                 break;
             }
         }

@@ -28,7 +28,11 @@ fn host_key() -> PrivateKey {
 
 /// The client configuration of the tests; `window` in bytes.
 pub fn client_config(window: u32) -> client::Config {
-    client::Config { window_size: window, inactivity_timeout: None, ..Default::default() }
+    client::Config {
+        window_size: window,
+        inactivity_timeout: None,
+        ..Default::default()
+    }
 }
 
 /// A channel that the client opened, as the server's application gets it.
@@ -74,18 +78,30 @@ impl server::Handler for Server {
         session: &mut Session,
     ) -> Result<(), Self::Error> {
         reply.accept().await;
-        let _ = self.opened.send(Opened { channel, handle: session.handle() });
+        let _ = self.opened.send(Opened {
+            channel,
+            handle: session.handle(),
+        });
         Ok(())
     }
 
-    async fn shell_request(&mut self, id: ChannelId, session: &mut Session) -> Result<(), Self::Error> {
+    async fn shell_request(
+        &mut self,
+        id: ChannelId,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
         match self.answers {
             Answers::AtOnce => session.channel_success(id),
             Answers::ShellLater => Ok(()),
         }
     }
 
-    async fn exec_request(&mut self, id: ChannelId, _: &[u8], session: &mut Session) -> Result<(), Self::Error> {
+    async fn exec_request(
+        &mut self,
+        id: ChannelId,
+        _: &[u8],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
         session.channel_success(id)
     }
 }
@@ -100,7 +116,10 @@ impl client::Handler for Client {
         Ok(true)
     }
 
-    async fn disconnected(&mut self, reason: client::DisconnectReason<Self::Error>) -> Result<(), Self::Error> {
+    async fn disconnected(
+        &mut self,
+        reason: client::DisconnectReason<Self::Error>,
+    ) -> Result<(), Self::Error> {
         eprintln!("client: {reason:?}");
         Ok(())
     }
@@ -122,18 +141,35 @@ pub async fn connect<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let (handler, opened) = Server::new(Answers::AtOnce);
     let serve = server::run_stream(Arc::new(server), far, handler);
     let dial = async {
-        let mut handle = client::connect_stream(Arc::new(client), near, Client).await.unwrap();
-        assert!(handle.authenticate_none("operator").await.unwrap().success());
+        let mut handle = client::connect_stream(Arc::new(client), near, Client)
+            .await
+            .unwrap();
+        assert!(
+            handle
+                .authenticate_none("operator")
+                .await
+                .unwrap()
+                .success()
+        );
         handle
     };
     let (server, client) = tokio::join!(serve, dial);
-    Pair { client, opened, server: server.unwrap() }
+    Pair {
+        client,
+        opened,
+        server: server.unwrap(),
+    }
 }
 
 impl Pair {
     /// A fresh pair with this window at both ends.
     pub async fn new(window: u32) -> Self {
-        connect(server_config(window), client_config(window), tokio::io::duplex(256 * 1024)).await
+        connect(
+            server_config(window),
+            client_config(window),
+            tokio::io::duplex(256 * 1024),
+        )
+        .await
     }
 
     /// A session channel, as both sides have it.
@@ -161,7 +197,10 @@ pub async fn echo(opened: Opened) {
 
 /// A different byte at every place of a long stream, cheap to check.
 pub fn pattern(offset: usize, length: usize) -> Bytes {
-    (offset..offset + length).map(|i| (i ^ (i >> 8) ^ (i >> 16)) as u8).collect::<Vec<_>>().into()
+    (offset..offset + length)
+        .map(|i| (i ^ (i >> 8) ^ (i >> 16)) as u8)
+        .collect::<Vec<_>>()
+        .into()
 }
 
 /// One round trip on a channel whose other side echoes.

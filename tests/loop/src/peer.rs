@@ -72,7 +72,10 @@ impl Message {
 
 /// A channel request without further fields.
 pub fn request(channel: u32, name: &str, want_reply: bool) -> Message {
-    Message::new(CHANNEL_REQUEST).number(channel).string(name).byte(u8::from(want_reply))
+    Message::new(CHANNEL_REQUEST)
+        .number(channel)
+        .string(name)
+        .byte(u8::from(want_reply))
 }
 
 /// The number at `at` in a message that came.
@@ -98,18 +101,30 @@ pub struct Peer {
 
 impl Peer {
     /// A russh server, this peer as its not yet authenticated client, and the server's channels.
-    pub async fn of_server<H>(config: server::Config, handler: H) -> (Self, server::RunningSession<H>)
+    pub async fn of_server<H>(
+        config: server::Config,
+        handler: H,
+    ) -> (Self, server::RunningSession<H>)
     where
         H: server::Handler<Error = russh::Error> + Send + 'static,
     {
         let (near, far) = tokio::io::duplex(1 << 20);
-        let config = server::Config { preferred: no_crypto(), ..config };
-        let (peer, server) = tokio::join!(Self::handshake(near), server::run_stream(Arc::new(config), far, handler));
+        let config = server::Config {
+            preferred: no_crypto(),
+            ..config
+        };
+        let (peer, server) = tokio::join!(
+            Self::handshake(near),
+            server::run_stream(Arc::new(config), far, handler)
+        );
         (peer, server.unwrap())
     }
 
     /// The same, authenticated, with one session channel: the peer, the channel's number at the server, the channel.
-    pub async fn of_session(window: u32, answers: Answers) -> (Self, server::RunningSession<Server>, u32, Opened) {
+    pub async fn of_session(
+        window: u32,
+        answers: Answers,
+    ) -> (Self, server::RunningSession<Server>, u32, Opened) {
         let (handler, mut opened) = Server::new(answers);
         let (mut peer, server) = Self::of_server(server_config(window), handler).await;
         peer.authenticate().await;
@@ -118,7 +133,13 @@ impl Peer {
     }
 
     /// The same, with where further channels arrive.
-    pub async fn of_sessions(window: u32) -> (Self, server::RunningSession<Server>, mpsc::UnboundedReceiver<Opened>) {
+    pub async fn of_sessions(
+        window: u32,
+    ) -> (
+        Self,
+        server::RunningSession<Server>,
+        mpsc::UnboundedReceiver<Opened>,
+    ) {
         let (handler, opened) = Server::new(Answers::AtOnce);
         let (mut peer, server) = Self::of_server(server_config(window), handler).await;
         peer.authenticate().await;
@@ -128,16 +149,28 @@ impl Peer {
     /// A russh client, authenticated to this peer as its server.
     pub async fn of_client(window: u32) -> (Self, client::Handle<Client>) {
         let (near, far) = tokio::io::duplex(1 << 20);
-        let config = client::Config { preferred: no_crypto(), ..client_config(window) };
+        let config = client::Config {
+            preferred: no_crypto(),
+            ..client_config(window)
+        };
         let dial = async {
-            let mut handle = client::connect_stream(Arc::new(config), far, Client).await.unwrap();
-            assert!(handle.authenticate_none("operator").await.unwrap().success());
+            let mut handle = client::connect_stream(Arc::new(config), far, Client)
+                .await
+                .unwrap();
+            assert!(
+                handle
+                    .authenticate_none("operator")
+                    .await
+                    .unwrap()
+                    .success()
+            );
             handle
         };
         let serve = async {
             let mut peer = Self::handshake(near).await;
             peer.expect(SERVICE_REQUEST).await;
-            peer.send(&Message::new(SERVICE_ACCEPT).string("ssh-userauth")).await;
+            peer.send(&Message::new(SERVICE_ACCEPT).string("ssh-userauth"))
+                .await;
             peer.expect(USERAUTH_REQUEST).await;
             peer.send(&Message::new(USERAUTH_SUCCESS)).await;
             peer
@@ -146,12 +179,25 @@ impl Peer {
     }
 
     async fn handshake(stream: DuplexStream) -> Self {
-        let mut peer = Self { stream: BufReader::new(stream) };
+        let mut peer = Self {
+            stream: BufReader::new(stream),
+        };
         peer.stream.write_all(b"SSH-2.0-peer\r\n").await.unwrap();
         while peer.stream.read_u8().await.unwrap() != b'\n' {}
         peer.expect(KEXINIT).await;
         let mut kexinit = Message(vec![KEXINIT; 17]);
-        for list in ["none", "ssh-ed25519", "none", "none", "none", "none", "none", "none", "", ""] {
+        for list in [
+            "none",
+            "ssh-ed25519",
+            "none",
+            "none",
+            "none",
+            "none",
+            "none",
+            "none",
+            "",
+            "",
+        ] {
             kexinit = kexinit.string(list);
         }
         peer.send(&kexinit.byte(0).number(0)).await;
@@ -163,20 +209,28 @@ impl Peer {
     /// Logs in with method "none".
     pub async fn authenticate(&mut self) {
         self.start_authentication().await;
-        let request = Message::new(USERAUTH_REQUEST).string("operator").string("ssh-connection").string("none");
+        let request = Message::new(USERAUTH_REQUEST)
+            .string("operator")
+            .string("ssh-connection")
+            .string("none");
         self.send(&request).await;
         self.expect(USERAUTH_SUCCESS).await;
     }
 
     /// Asks for the authentication service.
     pub async fn start_authentication(&mut self) {
-        self.send(&Message::new(SERVICE_REQUEST).string("ssh-userauth")).await;
+        self.send(&Message::new(SERVICE_REQUEST).string("ssh-userauth"))
+            .await;
         self.expect(SERVICE_ACCEPT).await;
     }
 
     /// Opens a session channel that takes `window` bytes; its number at the other side.
     pub async fn open_session(&mut self, window: u32) -> u32 {
-        let open = Message::new(CHANNEL_OPEN).string("session").number(OURS).number(window).number(32 * 1024);
+        let open = Message::new(CHANNEL_OPEN)
+            .string("session")
+            .number(OURS)
+            .number(window)
+            .number(32 * 1024);
         self.send(&open).await;
         number(&self.expect(CHANNEL_OPEN_CONFIRMATION).await, 5)
     }
@@ -185,7 +239,9 @@ impl Peer {
     pub async fn confirm_open(&mut self, window: u32) -> u32 {
         let open = self.expect(CHANNEL_OPEN).await;
         let theirs = number(&open, 5 + number(&open, 1) as usize);
-        let confirm = Message::new(CHANNEL_OPEN_CONFIRMATION).number(theirs).number(OURS);
+        let confirm = Message::new(CHANNEL_OPEN_CONFIRMATION)
+            .number(theirs)
+            .number(OURS);
         self.send(&confirm.number(window).number(32 * 1024)).await;
         theirs
     }
@@ -228,16 +284,24 @@ impl Peer {
     pub async fn expect(&mut self, kind: u8) -> Vec<u8> {
         let message = crate::in_time(&format!("message {kind}"), self.next()).await;
         let message = message.unwrap_or_else(|| panic!("message {kind}: the connection is gone"));
-        assert_eq!(message[0], kind, "another message: {:?}", String::from_utf8_lossy(&message));
+        assert_eq!(
+            message[0],
+            kind,
+            "another message: {:?}",
+            String::from_utf8_lossy(&message)
+        );
         message
     }
 
     /// The kinds of all messages that the other side sends before it answers a global request sent now.
     pub async fn kinds_before_fence(&mut self) -> Vec<u8> {
-        self.send(&Message::new(GLOBAL_REQUEST).string("fence@test").byte(1)).await;
+        self.send(&Message::new(GLOBAL_REQUEST).string("fence@test").byte(1))
+            .await;
         let mut kinds = Vec::new();
         loop {
-            let message = crate::in_time("the fence", self.next()).await.expect("connection");
+            let message = crate::in_time("the fence", self.next())
+                .await
+                .expect("connection");
             match message[0] {
                 REQUEST_FAILURE => return kinds,
                 kind => kinds.push(kind),
@@ -247,13 +311,19 @@ impl Peer {
 
     /// Waits until the other side has closed the connection.
     pub async fn gone(&mut self) {
-        crate::in_time("the end of the connection", async { while self.next().await.is_some() {} }).await;
+        crate::in_time("the end of the connection", async {
+            while self.next().await.is_some() {}
+        })
+        .await;
     }
 }
 
 fn packet(message: &Message) -> Vec<u8> {
     let padding = 4 + (8 - (5 + message.0.len() + 4) % 8) % 8;
-    let mut packet = u32::try_from(1 + message.0.len() + padding).unwrap().to_be_bytes().to_vec();
+    let mut packet = u32::try_from(1 + message.0.len() + padding)
+        .unwrap()
+        .to_be_bytes()
+        .to_vec();
     packet.push(u8::try_from(padding).unwrap());
     packet.extend(&message.0);
     packet.resize(packet.len() + padding, 0);

@@ -2,13 +2,18 @@
 //! Out:   an exit status that arrives, an answer to every close, nobody who waits for ever.
 //! Never: relies on a pause to order two events.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use ampgate_loop::in_time;
 use ampgate_loop::pair::{self, Answers};
 use ampgate_loop::peer::{
-    CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_REQUEST, CHANNEL_WINDOW_ADJUST, Message, OURS, Peer,
-    number,
+    CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_REQUEST, CHANNEL_WINDOW_ADJUST, Message,
+    OURS, Peer, number,
 };
 use russh::ChannelMsg;
 
@@ -55,7 +60,11 @@ async fn dropping_the_channel_answers_the_close() {
     to.exit_status(6).await.unwrap();
     drop(from);
     drop(to);
-    assert_eq!(number(&peer.expect(CHANNEL_REQUEST).await, 21), 6, "what was said before the drop comes first");
+    assert_eq!(
+        number(&peer.expect(CHANNEL_REQUEST).await, 21),
+        6,
+        "what was said before the drop comes first"
+    );
     peer.expect(CHANNEL_CLOSE).await;
 }
 
@@ -65,7 +74,12 @@ async fn dropped_stream_answers_the_close() {
     let mut stream = opened.channel.into_stream();
     peer.send(&Message::new(CHANNEL_CLOSE).number(theirs)).await;
     let mut all = Vec::new();
-    in_time("the end", tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut all)).await.unwrap();
+    in_time(
+        "the end",
+        tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut all),
+    )
+    .await
+    .unwrap();
     drop(stream);
     peer.expect(CHANNEL_CLOSE).await;
 }
@@ -97,7 +111,10 @@ async fn stream_writer_is_woken_by_the_close() {
     let (mut peer, _server, mut channels) = Peer::of_sessions(WINDOW).await;
     let theirs = peer.open_session(10).await;
     let mut stream = channels.recv().await.unwrap().channel.into_stream();
-    let writer = tokio::spawn(async move { tokio::io::AsyncWriteExt::write_all(&mut stream, &[0; 100]).await });
+    let writer =
+        tokio::spawn(
+            async move { tokio::io::AsyncWriteExt::write_all(&mut stream, &[0; 100]).await },
+        );
     peer.expect(CHANNEL_DATA).await;
     peer.send(&Message::new(CHANNEL_CLOSE).number(theirs)).await;
     assert!(in_time("the writer", writer).await.unwrap().is_err());
@@ -110,7 +127,10 @@ async fn wait_ends_after_our_own_close() {
     opened.channel.close().await.unwrap();
     peer.expect(CHANNEL_CLOSE).await;
     peer.send(&Message::new(CHANNEL_CLOSE).number(theirs)).await;
-    in_time("the end", async { while opened.channel.wait().await.is_some() {} }).await;
+    in_time("the end", async {
+        while opened.channel.wait().await.is_some() {}
+    })
+    .await;
 }
 
 /// Data that waits for a window which will never come must not hold up the others.
@@ -121,10 +141,15 @@ async fn data_left_behind_by_a_close_stops_no_sibling() {
     let closing = channels.recv().await.unwrap();
     let sibling = peer.open_session(WINDOW).await;
     tokio::spawn(pair::echo(channels.recv().await.unwrap()));
-    server.handle().data(closing.channel.id(), vec![0; 100]).await.unwrap();
+    server
+        .handle()
+        .data(closing.channel.id(), vec![0; 100])
+        .await
+        .unwrap();
     peer.expect(CHANNEL_DATA).await;
     peer.send(&Message::new(CHANNEL_CLOSE).number(theirs)).await;
-    peer.send(&Message::new(CHANNEL_DATA).number(sibling).string("ping")).await;
+    peer.send(&Message::new(CHANNEL_DATA).number(sibling).string("ping"))
+        .await;
     let mut kind = 0;
     while kind != CHANNEL_DATA {
         kind = in_time("the sibling's echo", peer.next()).await.unwrap()[0];

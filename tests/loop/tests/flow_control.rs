@@ -2,12 +2,15 @@
 //! Out:   siblings that go on, connections that end, window given back when data is taken and not before.
 //! Never: depends on how fast anything is; a deadline only turns a hang into a failure.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use ampgate_loop::pair::{self, Answers, Pair, pattern, ping};
-use ampgate_loop::peer::{
-    CHANNEL_DATA, CHANNEL_WINDOW_ADJUST, Message, Peer, number, request,
-};
+use ampgate_loop::peer::{CHANNEL_DATA, CHANNEL_WINDOW_ADJUST, Message, Peer, number, request};
 use ampgate_loop::{PATIENCE, in_time};
 use russh::{Channel, ChannelMsg, client};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -55,7 +58,9 @@ async fn through(channel: Channel<client::Msg>, total: usize) {
     let (mut from, to) = channel.split();
     let writer = tokio::spawn(async move {
         for offset in (0..total).step_by(48 * 1024) {
-            to.data_bytes(pattern(offset, (total - offset).min(48 * 1024))).await.unwrap();
+            to.data_bytes(pattern(offset, (total - offset).min(48 * 1024)))
+                .await
+                .unwrap();
         }
         to.eof().await.unwrap();
     });
@@ -86,7 +91,12 @@ async fn both_ways_at_once_through_a_gateway() {
 #[tokio::test]
 async fn both_ways_through_a_narrow_pipe() {
     let ends = tokio::io::duplex(4096);
-    let mut pair = pair::connect(pair::server_config(WINDOW), pair::client_config(WINDOW), ends).await;
+    let mut pair = pair::connect(
+        pair::server_config(WINDOW),
+        pair::client_config(WINDOW),
+        ends,
+    )
+    .await;
     let (client, opened) = pair.session().await;
     let (mut from, to) = opened.channel.split();
     // Both sides send without waiting for anything from the other.
@@ -105,10 +115,18 @@ async fn both_ways_through_a_narrow_pipe() {
 #[tokio::test]
 async fn overrun_is_refused_by_server() {
     let (mut peer, server, theirs, _never_read) = Peer::of_session(WINDOW, Answers::AtOnce).await;
-    let chunk = Message::new(CHANNEL_DATA).number(theirs).string(vec![0; 16 * 1024]);
-    peer.try_send_many(&chunk, WINDOW as usize / (16 * 1024)).await;
-    assert_eq!(peer.kinds_before_fence().await, [], "a full window is no overrun");
-    peer.try_send(&Message::new(CHANNEL_DATA).number(theirs).string("x")).await;
+    let chunk = Message::new(CHANNEL_DATA)
+        .number(theirs)
+        .string(vec![0; 16 * 1024]);
+    peer.try_send_many(&chunk, WINDOW as usize / (16 * 1024))
+        .await;
+    assert_eq!(
+        peer.kinds_before_fence().await,
+        [],
+        "a full window is no overrun"
+    );
+    peer.try_send(&Message::new(CHANNEL_DATA).number(theirs).string("x"))
+        .await;
     let end = in_time("the end of the server's session", server).await;
     assert!(end.unwrap_err().to_string().contains("window"));
 }
@@ -118,22 +136,48 @@ async fn overrun_is_refused_by_client() {
     let (mut peer, handle) = Peer::of_client(WINDOW).await;
     let (channel, theirs) = tokio::join!(handle.channel_open_session(), peer.confirm_open(WINDOW));
     let _never_read = channel.unwrap();
-    let chunk = Message::new(CHANNEL_DATA).number(theirs).string(vec![0; 16 * 1024]);
-    peer.try_send_many(&chunk, WINDOW as usize / (16 * 1024)).await;
-    assert_eq!(peer.kinds_before_fence().await, [], "a full window is no overrun");
-    peer.try_send(&Message::new(CHANNEL_DATA).number(theirs).string("x")).await;
+    let chunk = Message::new(CHANNEL_DATA)
+        .number(theirs)
+        .string(vec![0; 16 * 1024]);
+    peer.try_send_many(&chunk, WINDOW as usize / (16 * 1024))
+        .await;
+    assert_eq!(
+        peer.kinds_before_fence().await,
+        [],
+        "a full window is no overrun"
+    );
+    peer.try_send(&Message::new(CHANNEL_DATA).number(theirs).string("x"))
+        .await;
     peer.gone().await;
 }
 
 #[tokio::test]
 async fn window_comes_back_when_data_is_taken() {
     let (mut peer, _server, theirs, mut opened) = Peer::of_session(WINDOW, Answers::AtOnce).await;
-    peer.send(&Message::new(CHANNEL_DATA).number(theirs).string(vec![1; WINDOW as usize * 3 / 16])).await;
-    peer.send(&Message::new(CHANNEL_DATA).number(theirs).string(vec![2; WINDOW as usize * 3 / 16])).await;
-    peer.send(&Message::new(CHANNEL_DATA).number(theirs).string(vec![3; WINDOW as usize * 3 / 16])).await;
+    peer.send(
+        &Message::new(CHANNEL_DATA)
+            .number(theirs)
+            .string(vec![1; WINDOW as usize * 3 / 16]),
+    )
+    .await;
+    peer.send(
+        &Message::new(CHANNEL_DATA)
+            .number(theirs)
+            .string(vec![2; WINDOW as usize * 3 / 16]),
+    )
+    .await;
+    peer.send(
+        &Message::new(CHANNEL_DATA)
+            .number(theirs)
+            .string(vec![3; WINDOW as usize * 3 / 16]),
+    )
+    .await;
     assert_eq!(peer.kinds_before_fence().await, [], "nobody has read yet");
     for _ in 0..3 {
-        assert!(matches!(in_time("data", opened.channel.wait()).await, Some(ChannelMsg::Data { .. })));
+        assert!(matches!(
+            in_time("data", opened.channel.wait()).await,
+            Some(ChannelMsg::Data { .. })
+        ));
     }
     let adjust = peer.expect(CHANNEL_WINDOW_ADJUST).await;
     assert_eq!(number(&adjust, 5), WINDOW * 9 / 16);
@@ -143,9 +187,17 @@ async fn window_comes_back_when_data_is_taken() {
 async fn into_stream_gives_window_back() {
     let (mut peer, _server, theirs, opened) = Peer::of_session(WINDOW, Answers::AtOnce).await;
     let mut stream = opened.channel.into_stream();
-    peer.try_send_many(&Message::new(CHANNEL_DATA).number(theirs).string(vec![1; 16 * 1024]), 40).await;
+    peer.try_send_many(
+        &Message::new(CHANNEL_DATA)
+            .number(theirs)
+            .string(vec![1; 16 * 1024]),
+        40,
+    )
+    .await;
     assert_eq!(peer.kinds_before_fence().await, [], "nobody has read yet");
-    in_time("data", stream.read_exact(&mut vec![0; 40 * 16 * 1024])).await.unwrap();
+    in_time("data", stream.read_exact(&mut vec![0; 40 * 16 * 1024]))
+        .await
+        .unwrap();
     let adjust = peer.expect(CHANNEL_WINDOW_ADJUST).await;
     assert_eq!(number(&adjust, 5), WINDOW / 2);
     in_time("a write", stream.write_all(b"x")).await.unwrap();
@@ -159,20 +211,32 @@ async fn channels_opened_by_the_server_give_window_back() {
     let open = handle.channel_open_forwarded_tcpip("localhost", 22, "localhost", 1);
     let (channel, theirs) = tokio::join!(open, peer.confirm_open(WINDOW));
     let mut channel = channel.unwrap();
-    peer.try_send_many(&Message::new(CHANNEL_DATA).number(theirs).string(vec![1; 16 * 1024]), 40).await;
+    peer.try_send_many(
+        &Message::new(CHANNEL_DATA)
+            .number(theirs)
+            .string(vec![1; 16 * 1024]),
+        40,
+    )
+    .await;
     assert_eq!(peer.kinds_before_fence().await, [], "nobody has read yet");
     for _ in 0..40 {
         in_time("data", channel.wait()).await.unwrap();
     }
-    assert_eq!(number(&peer.expect(CHANNEL_WINDOW_ADJUST).await, 5), WINDOW / 2);
+    assert_eq!(
+        number(&peer.expect(CHANNEL_WINDOW_ADJUST).await, 5),
+        WINDOW / 2
+    );
 }
 
 #[tokio::test]
 async fn dropped_reader_lets_the_peer_finish() {
     let (mut peer, _server, theirs, opened) = Peer::of_session(WINDOW, Answers::AtOnce).await;
     let (from, _to) = opened.channel.split();
-    let chunk = Message::new(CHANNEL_DATA).number(theirs).string(vec![1; 16 * 1024]);
-    peer.try_send_many(&chunk, WINDOW as usize / (16 * 1024)).await;
+    let chunk = Message::new(CHANNEL_DATA)
+        .number(theirs)
+        .string(vec![1; 16 * 1024]);
+    peer.try_send_many(&chunk, WINDOW as usize / (16 * 1024))
+        .await;
     assert_eq!(peer.kinds_before_fence().await, [], "nobody has read yet");
     drop(from);
     assert_eq!(number(&peer.expect(CHANNEL_WINDOW_ADJUST).await, 5), WINDOW);
@@ -194,10 +258,15 @@ async fn flood_of_requests_costs_the_channel_and_no_sibling() {
     let mut unread = channels.recv().await.unwrap();
     let sibling = peer.open_session(WINDOW).await;
     tokio::spawn(pair::echo(channels.recv().await.unwrap()));
-    let size = request(flooded, "window-change", false).number(80).number(24).number(0).number(0);
+    let size = request(flooded, "window-change", false)
+        .number(80)
+        .number(24)
+        .number(0)
+        .number(0);
     let flood = tokio::time::timeout(PATIENCE, peer.try_send_many(&size, 200_000));
     assert!(flood.await.expect("the loop waits for nobody"));
-    peer.send(&Message::new(CHANNEL_DATA).number(sibling).string("ping")).await;
+    peer.send(&Message::new(CHANNEL_DATA).number(sibling).string("ping"))
+        .await;
     peer.expect(CHANNEL_DATA).await;
     let mut read = 0;
     while let Some(msg) = in_time("the end of the flooded channel", unread.channel.wait()).await {

@@ -2,7 +2,13 @@
 //! Out:   what one of them costs.
 //! Never: shares its process with other tests: it measures memory.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr
+)]
 
 use ampgate_loop::pair::{self, Pair, pattern, ping};
 use ampgate_loop::resident_bytes;
@@ -19,9 +25,17 @@ async fn a_connection_at_rest_is_small() {
     let mut open = async |count: usize| {
         for _ in 0..count {
             // TCP: what is under way is the kernel's, not ours.
-            let (near, far) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+            let (near, far) = tokio::join!(
+                TcpStream::connect(listener.local_addr().unwrap()),
+                listener.accept()
+            );
             let ends = (near.unwrap(), far.unwrap().0);
-            let mut pair = pair::connect(pair::server_config(2 << 20), pair::client_config(2 << 20), ends).await;
+            let mut pair = pair::connect(
+                pair::server_config(2 << 20),
+                pair::client_config(2 << 20),
+                ends,
+            )
+            .await;
             let (mut channel, opened) = pair.session().await;
             let echo = tokio::spawn(pair::echo(opened));
             // Enough for buffers to have grown.
@@ -33,7 +47,10 @@ async fn a_connection_at_rest_is_small() {
                 }
             }
             ping(&mut channel).await;
-            channel.request_pty(false, "xterm-256color", 80, 24, 0, 0, &[]).await.unwrap();
+            channel
+                .request_pty(false, "xterm-256color", 80, 24, 0, 0, &[])
+                .await
+                .unwrap();
             kept.push((pair, channel, echo));
         }
     };

@@ -2,20 +2,29 @@
 //! Out:   every byte: what was under way when the rekey began is legal.
 //! Never: leaves to chance how much that is: the sender cannot see the rekey until its windows are used up.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::time::Duration;
 
 use ampgate_loop::gate::gated;
-use ampgate_loop::pair::{self, pattern};
 use ampgate_loop::in_time;
+use ampgate_loop::pair::{self, pattern};
 use russh::{ChannelMsg, ChannelReadHalf, Limits};
 
 const WINDOW: u32 = 1 << 20;
 const TOTAL: usize = 4 << 20;
 
 fn rekey_after(read: usize) -> Limits {
-    Limits { rekey_write_limit: 1 << 30, rekey_read_limit: read, rekey_time_limit: Duration::from_secs(3600) }
+    Limits {
+        rekey_write_limit: 1 << 30,
+        rekey_read_limit: read,
+        rekey_time_limit: Duration::from_secs(3600),
+    }
 }
 
 async fn read_all(mut from: ChannelReadHalf) {
@@ -43,7 +52,10 @@ macro_rules! senders_are_stuck {
 #[tokio::test]
 async fn eight_uploads_survive_a_rekey_by_the_server() {
     let (near, far, gate) = gated(64 << 20);
-    let server = russh::server::Config { limits: rekey_after(WINDOW as usize), ..pair::server_config(WINDOW) };
+    let server = russh::server::Config {
+        limits: rekey_after(WINDOW as usize),
+        ..pair::server_config(WINDOW)
+    };
     let mut pair = pair::connect(server, pair::client_config(WINDOW), (near, far)).await;
     let (mut senders, mut writers, mut readers) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..8 {
@@ -57,7 +69,9 @@ async fn eight_uploads_survive_a_rekey_by_the_server() {
     for (writer, opened) in senders {
         let (from, to) = opened.channel.split();
         readers.push(tokio::spawn(async move { (read_all(from).await, to) }));
-        tasks.push(tokio::spawn(async move { writer.data_bytes(pattern(0, TOTAL)).await }));
+        tasks.push(tokio::spawn(async move {
+            writer.data_bytes(pattern(0, TOTAL)).await
+        }));
     }
     senders_are_stuck!(&writers).await;
     gate.send(true).unwrap();
@@ -72,7 +86,10 @@ async fn eight_uploads_survive_a_rekey_by_the_server() {
 #[tokio::test]
 async fn eight_downloads_survive_a_rekey_by_the_client() {
     let (far, near, gate) = gated(64 << 20);
-    let client = russh::client::Config { limits: rekey_after(WINDOW as usize), ..pair::client_config(WINDOW) };
+    let client = russh::client::Config {
+        limits: rekey_after(WINDOW as usize),
+        ..pair::client_config(WINDOW)
+    };
     let mut pair = pair::connect(pair::server_config(WINDOW), client, (near, far)).await;
     let (mut senders, mut writers, mut readers) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..8 {
@@ -86,7 +103,9 @@ async fn eight_downloads_survive_a_rekey_by_the_client() {
     for (writer, channel) in senders {
         let (from, to) = channel.split();
         readers.push(tokio::spawn(async move { (read_all(from).await, to) }));
-        tasks.push(tokio::spawn(async move { writer.data_bytes(pattern(0, TOTAL)).await }));
+        tasks.push(tokio::spawn(async move {
+            writer.data_bytes(pattern(0, TOTAL)).await
+        }));
     }
     senders_are_stuck!(&writers).await;
     gate.send(true).unwrap();

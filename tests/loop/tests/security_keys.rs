@@ -2,7 +2,12 @@
 //! Out:   who gets in, and what the handler is told.
 //! Never: a log-in without a touch, unless the handler says so.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::sync::{Arc, Mutex};
 
@@ -33,12 +38,20 @@ impl Handler for Server {
         self.untouched_is_good
     }
 
-    async fn auth_publickey_offered(&mut self, _: &str, _: PublicKeyOffer<'_>) -> Result<Auth, Self::Error> {
+    async fn auth_publickey_offered(
+        &mut self,
+        _: &str,
+        _: PublicKeyOffer<'_>,
+    ) -> Result<Auth, Self::Error> {
         Ok(Auth::Accept)
     }
 
     #[allow(unused_variables)]
-    async fn auth_publickey(&mut self, _: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
+    async fn auth_publickey(
+        &mut self,
+        _: &str,
+        key: VerifiedPublicKey<'_>,
+    ) -> Result<Auth, Self::Error> {
         #[cfg(not(feature = "stock"))]
         {
             let sk = key.security_key.unwrap();
@@ -49,29 +62,51 @@ impl Handler for Server {
 }
 
 /// One log-in with a signature that states `flags` and `counter`; what came back, and what the handler was told.
-async fn log_in(flags: u8, counter: u32, untouched_is_good: bool) -> (u8, Option<(bool, bool, u32)>) {
+async fn log_in(
+    flags: u8,
+    counter: u32,
+    untouched_is_good: bool,
+) -> (u8, Option<(bool, bool, u32)>) {
     let told = Told::default();
-    let handler = Server { told: told.clone(), untouched_is_good };
+    let handler = Server {
+        told: told.clone(),
+        untouched_is_good,
+    };
     assert!(handler.untouched_is_good == untouched_is_good);
     let (mut peer, _server) = Peer::of_server(server_config(1 << 20), handler).await;
     peer.start_authentication().await;
 
     let device = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
     let algorithm = "sk-ssh-ed25519@openssh.com";
-    let blob = |m: Message| m.string(algorithm).string(device.public_key()).string(APPLICATION);
+    let blob = |m: Message| {
+        m.string(algorithm)
+            .string(device.public_key())
+            .string(APPLICATION)
+    };
     let blob = blob(Message::new(0)).bytes()[1..].to_vec();
-    let request = Message::new(USERAUTH_REQUEST).string("operator").string("ssh-connection").string("publickey");
+    let request = Message::new(USERAUTH_REQUEST)
+        .string("operator")
+        .string("ssh-connection")
+        .string("publickey");
     let request = request.byte(1).string(algorithm).string(&blob);
 
     // Key exchange "none": the session identifier is empty.
     let signed = [&[0; 4], request.bytes()].concat();
     let statement = [&[flags][..], &counter.to_be_bytes()].concat();
-    let to_sign =
-        [digest(&SHA256, APPLICATION.as_bytes()).as_ref(), &statement, digest(&SHA256, &signed).as_ref()].concat();
-    let signature = Message::new(0).string(algorithm).string(device.sign(&to_sign));
+    let to_sign = [
+        digest(&SHA256, APPLICATION.as_bytes()).as_ref(),
+        &statement,
+        digest(&SHA256, &signed).as_ref(),
+    ]
+    .concat();
+    let signature = Message::new(0)
+        .string(algorithm)
+        .string(device.sign(&to_sign));
     let signature = [&signature.bytes()[1..], &statement].concat();
     peer.send(&request.string(signature)).await;
-    let answer = ampgate_loop::in_time("an answer", peer.next()).await.unwrap()[0];
+    let answer = ampgate_loop::in_time("an answer", peer.next())
+        .await
+        .unwrap()[0];
     let told = *told.lock().unwrap();
     (answer, told)
 }
@@ -90,12 +125,18 @@ async fn untouched_key_is_refused_by_default() {
 #[cfg(not(feature = "stock"))]
 #[tokio::test]
 async fn flags_reach_the_handler() {
-    assert_eq!(log_in(TOUCHED | VERIFIED, 0x0102_0304, false).await, (USERAUTH_SUCCESS, Some((true, true, 0x0102_0304))));
+    assert_eq!(
+        log_in(TOUCHED | VERIFIED, 0x0102_0304, false).await,
+        (USERAUTH_SUCCESS, Some((true, true, 0x0102_0304)))
+    );
     assert_eq!(log_in(TOUCHED, 2, false).await.1, Some((true, false, 2)));
 }
 
 #[cfg(not(feature = "stock"))]
 #[tokio::test]
 async fn handler_may_accept_an_untouched_key() {
-    assert_eq!(log_in(0, 3, true).await, (USERAUTH_SUCCESS, Some((false, false, 3))));
+    assert_eq!(
+        log_in(0, 3, true).await,
+        (USERAUTH_SUCCESS, Some((false, false, 3)))
+    );
 }
