@@ -12,6 +12,8 @@ use crate::config::Config;
 /// What decides, as of one reading of the files.
 pub struct Rules {
     pub config: Arc<Config>,
+    /// What was read, each as `path blake3:HEX`: which rules were in force can be proved later.
+    pub files: Vec<String>,
     pub policy: Policy,
     pub users: Users,
     pub inventory: Arc<dyn Inventory>,
@@ -31,12 +33,14 @@ pub fn load(path: &Path) -> Result<Rules, Vec<Fault>> {
             Err(_) => return Err(faults),
         },
     };
-    let policy = gather(&mut faults, &config.policy, Policy::parse);
-    let users = gather(&mut faults, &config.users, Users::parse);
-    let inventory = gather(&mut faults, &config.inventory, Fixed::parse);
+    let mut files = vec![of_file(path, &text)];
+    let policy = gather(&mut faults, &mut files, &config.policy, Policy::parse);
+    let users = gather(&mut faults, &mut files, &config.users, Users::parse);
+    let inventory = gather(&mut faults, &mut files, &config.inventory, Fixed::parse);
     match (policy, users, inventory) {
         (Some(policy), Some(users), Some(inventory)) if faults.is_empty() => Ok(Rules {
             config: Arc::new(config),
+            files,
             policy,
             users,
             inventory: Arc::new(inventory),
@@ -47,10 +51,14 @@ pub fn load(path: &Path) -> Result<Rules, Vec<Fault>> {
 
 fn gather<T>(
     faults: &mut Vec<Fault>,
+    files: &mut Vec<String>,
     path: &Path,
     parse: impl Fn(&str, &str) -> Result<T, Vec<Fault>>,
 ) -> Option<T> {
-    let outcome = read(path).and_then(|text| parse(&path.display().to_string(), &text));
+    let outcome = read(path).and_then(|text| {
+        files.push(of_file(path, &text));
+        parse(&path.display().to_string(), &text)
+    });
     match outcome {
         Ok(value) => Some(value),
         Err(found) => {
@@ -58,6 +66,14 @@ fn gather<T>(
             None
         }
     }
+}
+
+fn of_file(path: &Path, text: &str) -> String {
+    format!(
+        "{} blake3:{}",
+        path.display(),
+        blake3::hash(text.as_bytes())
+    )
 }
 
 fn read(path: &Path) -> Result<String, Vec<Fault>> {

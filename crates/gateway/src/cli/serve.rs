@@ -280,7 +280,7 @@ async fn serve(path: &Path, rules: Rules) -> anyhow::Result<()> {
             gateway: config.name.as_str().into(),
             pid: std::process::id(),
             listen: config.listen.iter().map(|a| a.to_string().into()).collect(),
-            config: path.display().to_string().into(),
+            config: effective(&config),
         },
     );
     gateway.signer_started().await;
@@ -339,6 +339,11 @@ async fn signals(gateway: &Arc<Gateway>) -> anyhow::Result<()> {
     }
 }
 
+/// Which configuration is in force: BLAKE3 of what `ampgate check` prints of it.
+fn effective(config: &Config) -> ampgate_audit::Text {
+    blake3::hash(config.to_toml().as_bytes()).to_string().into()
+}
+
 /// All files anew, or none of them.
 async fn reload(gateway: &Arc<Gateway>) {
     match rules::load(&gateway.config_path) {
@@ -348,6 +353,11 @@ async fn reload(gateway: &Arc<Gateway>) {
                 tracing::warn!("in force after a restart: {}", waiting.join(", "));
             }
             let config = Arc::new(config);
+            let files = rules
+                .files
+                .iter()
+                .map(|file| file.as_str().into())
+                .collect();
             rules.config = Arc::clone(&config);
             gateway.replace_rules(rules);
             let revoked = keeping::review_now(gateway).await;
@@ -356,10 +366,8 @@ async fn reload(gateway: &Arc<Gateway>) {
                 None,
                 Event::ConfigReloaded {
                     by: "SIGHUP".into(),
-                    files: [&config.policy, &config.users, &config.inventory]
-                        .map(|p| p.display().to_string().into())
-                        .to_vec(),
-                    config: gateway.config_path.display().to_string().into(),
+                    files,
+                    config: effective(&config),
                     revoked: revoked as u64,
                 },
             );
