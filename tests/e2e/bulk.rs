@@ -18,7 +18,7 @@ use std::{
 use ampgate_tests::{
     A, Client, Gateway, Land, Via, bed,
     gateway::{files_below, program},
-    outcome::{run, until},
+    outcome::run,
 };
 
 const MIB: u64 = 1 << 20;

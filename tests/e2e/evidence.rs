@@ -152,12 +152,11 @@ fn verify_against_the_journal_names_what_is_missing() {
         gateway.dir.join("state/journal").display().to_string(),
     );
     replay(&["verify", &store]).good();
-    replay(&["verify", "--journal", &journal, &store]).good();
+    replay(&["verify", "--journal", &journal, "--store", &store]).good();
     let gone = gateway.casts().remove(1);
     let name = gone.file_stem().unwrap().to_string_lossy().into_owned();
     fs::remove_file(&gone).unwrap();
-    let said = replay(&["verify", "--journal", &journal, &store]);
-    assert_ne!(said.code, Some(0));
+    let said = replay(&["verify", "--journal", &journal, "--store", &store]).exits(16);
     assert!((said.out() + &said.err()).contains(&name), "{said:?}");
 }
 
@@ -190,7 +189,6 @@ fn kill_9_loses_nothing_that_was_forwarded() {
             seen.stdout.len()
         );
         assert!(!seen.sealed());
-        assert!(!seen.proofs.is_empty());
         let said = verify(&seen.path, &gateway.dir.join("keys/sealing.pub"));
         assert!(!matches!(said.code, None | Some(0)), "{said:?}");
     }
@@ -303,14 +301,12 @@ fn asciinema_plays_converts_and_cats_every_kind() {
                 );
             }
         }
-        run(asciinema(&["cat", &path]), b"").good();
+        run(
+            asciinema(&["cat", &path, &all[0].display().to_string()]),
+            b"",
+        )
+        .good();
     }
-    let two: Vec<String> = all
-        .iter()
-        .take(2)
-        .map(|p| p.display().to_string())
-        .collect();
-    run(asciinema(&["cat", &two[0], &two[1]]), b"").good();
 }
 
 /// Our own programs on files alone: list, cat, export; every byte is recovered.
