@@ -2,7 +2,10 @@
 //! Out:   a server and a client in one process, and a peer that breaks rules on purpose.
 //! Never: the gateway; its own loop tests live with it.
 
-// Test code from end to end: a failed expectation is a failed test.
+// Test code from end to end: a failed expectation is a failed test, and message numbers say what they are.
+#![allow(missing_docs)]
+// A client handle is also a future: of its end, which nobody here awaits.
+#![allow(clippy::async_yields_async)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

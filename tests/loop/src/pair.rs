@@ -52,14 +52,15 @@ pub enum Answers {
 
 /// A server that lets everybody in and hands every session channel to the test.
 pub struct Server {
-    opened: mpsc::UnboundedSender<Opened>,
+    opened: mpsc::Sender<Opened>,
     answers: Answers,
 }
 
 impl Server {
     /// The server and where its channels arrive.
-    pub fn new(answers: Answers) -> (Self, mpsc::UnboundedReceiver<Opened>) {
-        let (opened, channels) = mpsc::unbounded_channel();
+    pub fn new(answers: Answers) -> (Self, mpsc::Receiver<Opened>) {
+        // Room for every channel a test opens at once.
+        let (opened, channels) = mpsc::channel(64);
         (Self { opened, answers }, channels)
     }
 }
@@ -78,7 +79,7 @@ impl server::Handler for Server {
         session: &mut Session,
     ) -> Result<(), Self::Error> {
         reply.accept().await;
-        let _ = self.opened.send(Opened {
+        let _ = self.opened.try_send(Opened {
             channel,
             handle: session.handle(),
         });
@@ -128,7 +129,7 @@ impl client::Handler for Client {
 /// A connected pair.
 pub struct Pair {
     pub client: client::Handle<Client>,
-    pub opened: mpsc::UnboundedReceiver<Opened>,
+    pub opened: mpsc::Receiver<Opened>,
     pub server: server::RunningSession<Server>,
 }
 

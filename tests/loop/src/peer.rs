@@ -135,11 +135,7 @@ impl Peer {
     /// The same, with where further channels arrive.
     pub async fn of_sessions(
         window: u32,
-    ) -> (
-        Self,
-        server::RunningSession<Server>,
-        mpsc::UnboundedReceiver<Opened>,
-    ) {
+    ) -> (Self, server::RunningSession<Server>, mpsc::Receiver<Opened>) {
         let (handler, opened) = Server::new(Answers::AtOnce);
         let (mut peer, server) = Self::of_server(server_config(window), handler).await;
         peer.authenticate().await;
