@@ -61,8 +61,9 @@ pub fn tool(name: &str) -> PathBuf {
 
 impl Bed {
     fn up() -> Bed {
-        // One bed per checkout, so that a run after a crash finds and removes what the crash left.
-        let name = format!("amt{:04x}", checksum(&project().canonicalize().unwrap()));
+        // One bed per checkout (or the one that is asked for), so that a run after a crash finds and removes what the crash left.
+        let name = std::env::var("AMPHORA_BED")
+            .unwrap_or_else(|_| format!("amt{:04x}", checksum(&project().canonicalize().unwrap())));
         let dir = PathBuf::from(format!("/tmp/amphora-bed-{name}"));
         let files = tempfile::Builder::new()
             .prefix("ampgate-bed-")

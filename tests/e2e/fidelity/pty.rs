@@ -63,7 +63,7 @@ fn interrupt() {
             c,
             v,
             "24x80",
-            "trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 0.1; done",
+            "trap 'echo caught; exit 5' INT; echo ready; while :; do read x; done",
             &["expect ready", r"send \x03"],
         )
         .exits(5)
@@ -91,7 +91,14 @@ fn end_of_input() {
 #[test]
 fn stop_and_quit_characters() {
     same(|c, v| {
-        on_pty(c, v, "24x80", "trap 'echo quit; exit 3' QUIT; stty susp undef; echo ready; while :; do sleep 0.1; done", &["expect ready", r"send \x1c"]).exits(3)
+        on_pty(
+            c,
+            v,
+            "24x80",
+            "trap 'echo quit; exit 3' QUIT; stty susp undef; echo ready; while :; do read x; done",
+            &["expect ready", r"send \x1c"],
+        )
+        .exits(3)
     });
 }
 
