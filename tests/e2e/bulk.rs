@@ -185,7 +185,11 @@ fn closed_and_recorded(gateway: &Gateway, bytes: u64) {
     gateway.quiet();
     let dir = gateway.recordings();
     let mut verify = Command::new(program("ampgate-replay"));
-    verify.arg("verify").arg(&dir);
+    verify
+        .arg("verify")
+        .arg("--key")
+        .arg(gateway.dir.join("keys/sealing.pub"))
+        .arg(&dir);
     run(verify, b"").good();
     let files: Vec<_> = files_below(&dir)
         .into_iter()

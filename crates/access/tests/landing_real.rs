@@ -37,7 +37,9 @@ fn landings_with_real_programs() {
         return;
     }
     let setup = "set -e; mount -t tmpfs tmpfs /run; mkdir -p /run/netns /run/sudo; mount -t tmpfs tmpfs /root; echo 'export FROM_PROFILE=yes' >/root/.profile; exec \"$0\" \"$@\"";
-    let status = Command::new("unshare")
+    // A background job of a shell without job control ignores SIGINT, and so would everything that it starts.
+    let status = Command::new("env")
+        .args(["--default-signal", "unshare"])
         .args(["--mount", "--propagation", "private", "sh", "-c", setup])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", "landings_with_real_programs", "--nocapture"])

@@ -1,6 +1,7 @@
 //! In: the requests on one session channel. Out: what the operator asks for, with terminal and environment.
 //! Never: grants a request type that is not named here; agent, X11 and unknown subsystems are refused.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ampgate_access::Ask;
@@ -29,6 +30,9 @@ pub struct Downstream {
     pub read: ChannelReadHalf,
     pub write: ChannelWriteHalf<Msg>,
     pub handle: Handle,
+    /// The last request wants an answer and has none. An answer that nobody waits for would pass for another one's, and
+    /// strict clients end the connection over it.
+    unanswered: AtomicBool,
 }
 
 impl Downstream {
@@ -40,6 +44,7 @@ impl Downstream {
             read,
             write,
             handle,
+            unanswered: AtomicBool::new(false),
         }
     }
 }
@@ -104,6 +109,8 @@ async fn read_requests(down: &mut Downstream, config: &Config) -> Result<Asked, 
     let mut bytes = 0;
     let mut reason = None;
     while let Some(message) = down.read.wait().await {
+        down.unanswered
+            .store(wants_reply(&message), Ordering::Relaxed);
         let ask = match message {
             ChannelMsg::SetEnv {
                 variable_name,
@@ -198,8 +205,25 @@ async fn read_requests(down: &mut Downstream, config: &Config) -> Result<Asked, 
     Err(NoAsk::Gone)
 }
 
+/// Whether the client waits for an answer to this request (RFC 4254 section 5.4).
+pub fn wants_reply(message: &ChannelMsg) -> bool {
+    match message {
+        ChannelMsg::SetEnv { want_reply, .. }
+        | ChannelMsg::RequestPty { want_reply, .. }
+        | ChannelMsg::RequestShell { want_reply }
+        | ChannelMsg::Exec { want_reply, .. }
+        | ChannelMsg::RequestSubsystem { want_reply, .. }
+        | ChannelMsg::RequestX11 { want_reply, .. }
+        | ChannelMsg::AgentForward { want_reply } => *want_reply,
+        _ => false,
+    }
+}
+
 /// Answers the oldest unanswered request of the channel; nothing is sent where none was wanted.
 pub async fn answer(down: &Downstream, yes: bool) {
+    if !down.unanswered.swap(false, Ordering::Relaxed) {
+        return;
+    }
     // A failed send means that the connection is gone, which the next read tells.
     let _ = if yes {
         down.handle.channel_success(down.id).await

@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use russh::{ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig, client, server};
 use tokio::sync::watch;
 
-use crate::ask::{Downstream, Size};
+use crate::ask::{self, Downstream, Size};
 use crate::land::Landed;
 use crate::live::LiveSession;
 use crate::recorder::Recorded;
@@ -120,6 +120,7 @@ pub async fn run(
         read: from_client,
         write: to_client,
         handle,
+        ..
     } = &mut *down;
     let client = Client {
         id: *id,
@@ -441,13 +442,7 @@ async fn input(
             }
             ChannelMsg::Close => return Stop::ClientClosed,
             // A second program, agent or X11 on a running channel.
-            ChannelMsg::RequestPty { .. }
-            | ChannelMsg::RequestShell { .. }
-            | ChannelMsg::Exec { .. }
-            | ChannelMsg::RequestSubsystem { .. }
-            | ChannelMsg::RequestX11 { .. }
-            | ChannelMsg::AgentForward { .. }
-            | ChannelMsg::SetEnv { .. } => {
+            message if ask::wants_reply(&message) => {
                 let _ = client.handle.channel_failure(client.id).await;
             }
             _ => {}

@@ -46,19 +46,26 @@ pub async fn through(
                 reason: unresolved.told.told(&session),
             };
             reply.reject(reason).await;
-            door.gateway.journal(
-                Some(session),
-                Event::JumpRefused {
-                    connection: door.connection.id.as_str().into(),
-                    user: door.principal.name().as_str().into(),
-                    source: door.connection.source.ip().to_string().into(),
-                    host: host.as_str().into(),
-                    port,
-                    reason: unresolved
-                        .reason(&door.gateway.rules(), &door.principal)
-                        .into(),
-                },
+            // On another thread: the reason takes one more evaluation where there was something to forbid, and that must
+            // not show in the time of the next answer.
+            let (gateway, connection, principal) = (
+                Arc::clone(&door.gateway),
+                Arc::clone(&door.connection),
+                Arc::clone(&door.principal),
             );
+            tokio::task::spawn_blocking(move || {
+                gateway.journal(
+                    Some(session),
+                    Event::JumpRefused {
+                        connection: connection.id.as_str().into(),
+                        user: principal.name().as_str().into(),
+                        source: connection.source.ip().to_string().into(),
+                        host: host.as_str().into(),
+                        port,
+                        reason: unresolved.reason(&gateway.rules(), &principal).into(),
+                    },
+                );
+            });
             return;
         }
     };
