@@ -410,7 +410,15 @@ async fn input(
     client: &Client<'_>,
     live: &LiveSession,
 ) -> Stop {
-    while let Some(message) = read.wait().await {
+    let mut next = None;
+    loop {
+        let message = match next.take() {
+            Some(message) => message,
+            None => match read.wait().await {
+                Some(message) => message,
+                None => return Stop::ClientClosed,
+            },
+        };
         // A send that fails means that the amphora has closed: the other direction sees that, and ends both.
         match message {
             ChannelMsg::Data { data } => {
@@ -429,7 +437,21 @@ async fn input(
                 pix_width,
                 pix_height,
             } => {
-                let size = Size::clamped(col_width, row_height, pix_width, pix_height);
+                let mut size = Size::clamped(col_width, row_height, pix_width, pix_height);
+                // Sizes that came meanwhile are history: the newest counts, so a flood of them waits nowhere.
+                while let Some(Some(message)) = read.wait().now_or_never() {
+                    let ChannelMsg::WindowChange {
+                        col_width,
+                        row_height,
+                        pix_width,
+                        pix_height,
+                    } = message
+                    else {
+                        next = Some(message);
+                        break;
+                    };
+                    size = Size::clamped(col_width, row_height, pix_width, pix_height);
+                }
                 if let Err(trouble) = live.recorder.resize(size) {
                     return Stop::Trouble(trouble);
                 }
@@ -448,7 +470,6 @@ async fn input(
             _ => {}
         }
     }
-    Stop::ClientClosed
 }
 
 /// Passes on what the gateway has to say meanwhile; a client that reads nothing misses it, the recording does not.

@@ -21,6 +21,7 @@ use crate::limits::Places;
 use crate::registry::Registry;
 use crate::rules::Rules;
 use crate::sentence::Trouble;
+use crate::wire::Cut;
 
 /// SSH as both servers speak it.
 pub struct Ssh {
@@ -296,6 +297,9 @@ pub struct Connection {
     pub id: String,
     pub source: SocketAddr,
     channels: Arc<AtomicUsize>,
+    /// The jumps through this connection, to be cut when it ends: an inner connection that waits for window on a
+    /// channel that is gone would wait for ever.
+    jumps: Mutex<Vec<Cut>>,
 }
 
 /// One channel of a connection; the count goes down when it is dropped.
@@ -314,6 +318,28 @@ impl Connection {
             id: format!("{id:016x}"),
             source,
             channels: Arc::default(),
+            jumps: Mutex::default(),
+        }
+    }
+
+    /// How a new jump through this connection is cut.
+    pub fn jump(&self) -> Cut {
+        let cut = Cut::default();
+        let mut jumps = self.jumps.lock().unwrap_or_else(PoisonError::into_inner);
+        jumps.retain(|jump| !jump.is_over());
+        jumps.push(cut.clone());
+        cut
+    }
+
+    /// The connection has ended, and with it every jump.
+    pub fn ended(&self) {
+        for jump in self
+            .jumps
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain(..)
+        {
+            jump.cut();
         }
     }
 

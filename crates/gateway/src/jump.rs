@@ -15,7 +15,7 @@ use crate::gateway::{Connection, Gateway, OpenChannel};
 use crate::inner::Inner;
 use crate::sentence::Trouble;
 use crate::session::Visit;
-use crate::wire::{self, Cut};
+use crate::wire;
 
 /// SSH's own port is the only one there is behind this gateway.
 const SSH_PORT: u32 = 22;
@@ -87,7 +87,7 @@ pub async fn through(
         channel.into_stream(),
         config,
         inner,
-        Cut::default(),
+        door.connection.jump(),
         seen,
         grace,
     )

@@ -157,6 +157,7 @@ async fn serve(gateway: Arc<Gateway>, tcp: std::net::TcpStream, source: SocketAd
     let config = Arc::clone(&gateway.ssh.outer);
     let grace = gateway.config().limits.login_grace;
     let outcome = wire::serve(tcp, config, outer, Cut::default(), seen, grace).await;
+    connection.ended();
     let reason = outcome
         .err()
         .map_or_else(|| "closed".to_owned(), |error| error.to_string());

@@ -21,12 +21,19 @@ pub struct Cut(Arc<CutState>);
 struct CutState {
     cut: AtomicBool,
     reader: AtomicWaker,
+    writer: AtomicWaker,
 }
 
 impl Cut {
     pub fn cut(&self) {
         self.0.cut.store(true, Ordering::Release);
         self.0.reader.wake();
+        self.0.writer.wake();
+    }
+
+    /// Whether nobody else can cut or be cut by this any more.
+    pub fn is_over(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
     }
 
     fn is_cut(&self) -> bool {
@@ -60,6 +67,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.cut.0.writer.register(cx.waker());
         if self.cut.is_cut() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
