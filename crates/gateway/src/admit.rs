@@ -227,17 +227,10 @@ async fn current(rules: &Rules, visit: &Visit) -> Option<Arc<Amphora>> {
 
 /// Writes down that something was refused which no rule could ever allow.
 pub fn not_offered(visit: &Visit, session: SessionId, told: &Trouble) {
-    let about = About {
-        user: visit.principal.name().as_str().into(),
-        source: visit.connection.source.ip().to_string().into(),
-        target: visit.target.as_str().into(),
-        connection: visit.connection.id.as_str().into(),
-        ..About::default()
-    };
     visit.gateway.journal(
         Some(session),
         Event::GrantRefused {
-            about: Box::new(about),
+            about: Box::new(who(visit)),
             refusal: told.to_string().into(),
             rules: vec![],
             reason: None,
@@ -245,16 +238,21 @@ pub fn not_offered(visit: &Visit, session: SessionId, told: &Trouble) {
     );
 }
 
-/// The facts that every event of a session repeats.
-pub fn about(visit: &Visit, asked: &Asked) -> About {
-    let mut about = About {
+/// What is known before anything is asked for.
+fn who(visit: &Visit) -> About {
+    About {
         connection: visit.connection.id.as_str().into(),
         user: visit.principal.name().as_str().into(),
         source: visit.connection.source.ip().to_string().into(),
         target: visit.target.as_str().into(),
-        action: asked.ask.action().to_string().into(),
         ..About::default()
-    };
+    }
+}
+
+/// The facts that every event of a session repeats.
+pub fn about(visit: &Visit, asked: &Asked) -> About {
+    let mut about = who(visit);
+    about.action = asked.ask.action().to_string().into();
     if let ampgate_access::Ask::Exec(command) = &asked.ask {
         about.command = Some(command.as_slice().into());
     }

@@ -33,6 +33,8 @@ pub struct Downstream {
     /// The last request wants an answer and has none. An answer that nobody waits for would pass for another one's, and
     /// strict clients end the connection over it.
     unanswered: AtomicBool,
+    /// EOF has been sent. Strict clients end the connection over a second one, or over data after it.
+    pub ended: AtomicBool,
 }
 
 impl Downstream {
@@ -45,6 +47,7 @@ impl Downstream {
             write,
             handle,
             unanswered: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
         }
     }
 }
@@ -230,6 +233,13 @@ pub async fn answer(down: &Downstream, yes: bool) {
     } else {
         down.handle.channel_failure(down.id).await
     };
+}
+
+/// Says that no more output comes, once.
+pub async fn end_of_output(down: &Downstream) {
+    if !down.ended.swap(true, Ordering::Relaxed) {
+        let _ = down.write.eof().await;
+    }
 }
 
 fn clipped(text: &str) -> String {

@@ -114,32 +114,34 @@ pub async fn run(
         exit: None,
         failure: None,
     };
-    let amphora_said_eof = AtomicBool::new(false);
     let Downstream {
         id,
         read: from_client,
         write: to_client,
         handle,
+        ended,
         ..
     } = &mut *down;
     let client = Client {
         id: *id,
         write: to_client,
         handle,
+        ended,
     };
     let stop = {
-        let relay = output.relay(&mut from_amphora, early, &client, &amphora_said_eof);
+        let relay = output.relay(&mut from_amphora, early, &client);
         tokio::pin!(relay);
         let first = tokio::select! {
             stop = &mut relay => stop,
             stop = input(from_client, &to_amphora, &client, live) => stop,
+            stop = gone(&client) => stop,
             stop = notices(live, &client, pty) => stop,
             order = ordered(&mut orders) => Stop::Trouble(order),
         };
         if matches!(first, Stop::ClientClosed) {
             // A ControlMaster client closes its half once it has EOF, before the exit status: that is still to come. A
             // program that goes on is told by the closing of its channel, as sshd would.
-            if !amphora_said_eof.load(Ordering::Relaxed) {
+            if !client.ended.load(Ordering::Relaxed) {
                 let _ = to_amphora.close().await;
             }
             let _ = tokio::time::timeout(LAST_WORDS, &mut relay).await;
@@ -171,6 +173,8 @@ struct Client<'d> {
     id: ChannelId,
     write: &'d ChannelWriteHalf<server::Msg>,
     handle: &'d server::Handle,
+    /// EOF has been sent: nothing may follow but how the program ended.
+    ended: &'d AtomicBool,
 }
 
 /// One thing to record and then to forward.
@@ -196,7 +200,6 @@ impl Output<'_> {
         read: &mut ChannelReadHalf,
         early: Vec<ChannelMsg>,
         client: &Client<'_>,
-        said_eof: &AtomicBool,
     ) -> Stop {
         let mut batch = early;
         loop {
@@ -218,7 +221,7 @@ impl Output<'_> {
                     _ => break,
                 }
             }
-            match self.pass(&mut batch, client, said_eof).await {
+            match self.pass(&mut batch, client).await {
                 Ok(true) => {}
                 Ok(false) => return Stop::AmphoraClosed,
                 Err(trouble) => return Stop::Trouble(trouble),
@@ -231,7 +234,6 @@ impl Output<'_> {
         &mut self,
         batch: &mut Vec<ChannelMsg>,
         client: &Client<'_>,
-        said_eof: &AtomicBool,
     ) -> Result<bool, Trouble> {
         let mut pieces = Vec::with_capacity(batch.len());
         for message in batch.drain(..) {
@@ -256,10 +258,7 @@ impl Output<'_> {
                     client.exit(&message).await;
                     self.exit = Some((exit, message));
                 }
-                Piece::Eof => {
-                    said_eof.store(true, Ordering::Relaxed);
-                    let _ = client.write.eof().await;
-                }
+                Piece::Eof => client.end_of_output().await,
                 Piece::Close => return Ok(false),
             }
         }
@@ -369,10 +368,19 @@ impl Output<'_> {
 impl Client<'_> {
     /// A client that is gone takes nothing: what it would have got is recorded all the same.
     async fn output(&self, stream: Stream, bytes: Bytes) {
+        if self.ended.load(Ordering::Relaxed) {
+            return;
+        }
         let _gone = match stream {
             Stream::Stdout => self.write.data_bytes(bytes).await,
             Stream::Stderr => self.write.extended_data_bytes(STDERR, bytes).await,
         };
+    }
+
+    async fn end_of_output(&self) {
+        if !self.ended.swap(true, Ordering::Relaxed) {
+            let _ = self.write.eof().await;
+        }
     }
 
     /// How the program ended, as the amphora said it.
@@ -462,6 +470,10 @@ async fn input(
             ChannelMsg::Signal { signal } => {
                 let _ = to_amphora.signal(signal).await;
             }
+            // `… | head` has what it wanted: the program learns it by its next write, as without a gateway.
+            ChannelMsg::Eow => {
+                let _ = to_amphora.eow().await;
+            }
             ChannelMsg::Close => return Stop::ClientClosed,
             // A second program, agent or X11 on a running channel.
             message if ask::wants_reply(&message) => {
@@ -472,6 +484,14 @@ async fn input(
     }
 }
 
+/// The client's close, past all that it sent before: `input` does not see it while the amphora takes nothing. What is on
+/// its way gets a moment to arrive.
+async fn gone(client: &Client<'_>) -> Stop {
+    client.write.closed().await;
+    tokio::time::sleep(LAST_WORDS).await;
+    Stop::ClientClosed
+}
+
 /// Passes on what the gateway has to say meanwhile; a client that reads nothing misses it, the recording does not.
 async fn notices(live: &LiveSession, client: &Client<'_>, pty: bool) -> Stop {
     let mut notices = live.notices();
@@ -480,9 +500,7 @@ async fn notices(live: &LiveSession, client: &Client<'_>, pty: bool) -> Stop {
         if let Err(trouble) = live.recorder.marker(&notice) {
             return Stop::Trouble(trouble);
         }
-        let said = client
-            .write
-            .extended_data_bytes(STDERR, tell::line(pty, &notice));
+        let said = client.output(Stream::Stderr, tell::line(pty, &notice).into());
         let _ = tokio::time::timeout(LAST_WORDS, said).await;
     }
     std::future::pending().await

@@ -14,7 +14,8 @@ use ampgate_signer::SealClient;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use ring::rand::{SecureRandom, SystemRandom};
-use russh::server;
+use russh::ChannelOpenFailure;
+use russh::server::{self, ChannelOpenHandle};
 
 use crate::config::{Config, Limits};
 use crate::limits::Places;
@@ -343,11 +344,19 @@ impl Connection {
         }
     }
 
-    /// A place for one more channel, also behind a jump, if there is one.
-    pub fn another_channel(&self, limits: &Limits) -> Option<OpenChannel> {
+    /// A place for one more channel, also behind a jump; where there is none, the opening is refused.
+    pub async fn another_channel(
+        &self,
+        limits: &Limits,
+        reply: ChannelOpenHandle,
+    ) -> Option<(OpenChannel, ChannelOpenHandle)> {
         let before = self.channels.fetch_add(1, Ordering::Relaxed);
         let place = OpenChannel(Arc::clone(&self.channels));
-        (before < limits.channels_per_connection).then_some(place)
+        if before < limits.channels_per_connection {
+            return Some((place, reply));
+        }
+        reply.reject(ChannelOpenFailure::ResourceShortage).await;
+        None
     }
 }
 

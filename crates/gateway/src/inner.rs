@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, Session};
-use russh::{Channel, ChannelOpenFailure};
+use russh::Channel;
 use tokio::sync::watch;
 
 use crate::session::{self, Visit};
@@ -50,11 +50,8 @@ impl Handler for Inner {
         let Some(visit) = &self.bound else {
             return Err(russh::Error::NotAuthenticated);
         };
-        let Some(place) = visit
-            .connection
-            .another_channel(&visit.gateway.config().limits)
-        else {
-            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+        let limits = &visit.gateway.config().limits;
+        let Some((place, reply)) = visit.connection.another_channel(limits, reply).await else {
             return Ok(());
         };
         reply.accept().await;

@@ -113,7 +113,7 @@ impl LiveSession {
         self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Seals the recording, writes the end down, and leaves the list.
+    /// Seals the recording and writes the end down.
     pub async fn close(&self, gateway: &Gateway, outcome: &Outcome) {
         let word = outcome.word();
         let sealed = self.recorder.close(gateway, &outcome.reason()).await;

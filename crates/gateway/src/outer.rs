@@ -10,7 +10,7 @@ use russh::keys::ssh_key::{Algorithm, HashAlg, PublicKey};
 use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
 };
-use russh::{Channel, ChannelOpenFailure, MethodKind, MethodSet};
+use russh::{Channel, MethodKind, MethodSet};
 use tokio::sync::watch;
 
 use crate::gateway::{Connection, Gateway};
@@ -103,15 +103,15 @@ impl Outer {
         }
     }
 
-    fn refused(&self, login: &str, method: &str, key: Option<String>, reason: &str) -> Auth {
+    fn refused(&self, login: &str, key: &PublicKey, reason: &str) -> Auth {
         self.gateway.journal(
             None,
             Event::PrincipalRefused {
                 connection: self.connection.id.as_str().into(),
                 user: login.into(),
                 source: self.connection.source.ip().to_string().into(),
-                method: method.into(),
-                key: key.map(Into::into),
+                method: "publickey".into(),
+                key: Some(fingerprint(key).into()),
                 reason: reason.into(),
             },
         );
@@ -141,12 +141,7 @@ impl Handler for Outer {
     ) -> Result<Auth, Self::Error> {
         match self.offered(offer) {
             Ok(()) => Ok(Auth::Accept),
-            Err(reason) => Ok(self.refused(
-                user,
-                "publickey",
-                Some(fingerprint(offer.public_key)),
-                &reason,
-            )),
+            Err(reason) => Ok(self.refused(user, offer.public_key, &reason)),
         }
     }
 
@@ -162,14 +157,13 @@ impl Handler for Outer {
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
         self.proved = None;
-        let shown = fingerprint(key.public_key);
         let sk = key.security_key.map(|used| SkFlags {
             user_presence: used.user_present,
             user_verification: used.user_verified,
         });
         let principal = match self.authenticate(user, key.public_key, key.algorithm, sk) {
             Ok(principal) => Arc::new(principal),
-            Err(reason) => return Ok(self.refused(user, "publickey", Some(shown), &reason)),
+            Err(reason) => return Ok(self.refused(user, key.public_key, &reason)),
         };
         self.gateway.journal(
             None,
@@ -178,7 +172,7 @@ impl Handler for Outer {
                 user: principal.name().as_str().into(),
                 source: self.connection.source.ip().to_string().into(),
                 method: principal.method().into(),
-                key: Some(shown.into()),
+                key: Some(fingerprint(key.public_key).into()),
                 algorithm: Some(key.algorithm.as_str().into()),
             },
         );
@@ -219,11 +213,8 @@ impl Handler for Outer {
         let Some(proved) = &self.proved else {
             return Err(russh::Error::NotAuthenticated);
         };
-        let Some(place) = self
-            .connection
-            .another_channel(&self.gateway.config().limits)
-        else {
-            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+        let limits = &self.gateway.config().limits;
+        let Some((place, reply)) = self.connection.another_channel(limits, reply).await else {
             return Ok(());
         };
         reply.accept().await;
@@ -262,11 +253,8 @@ impl Handler for Outer {
         let Some(proved) = &self.proved else {
             return Err(russh::Error::NotAuthenticated);
         };
-        let Some(place) = self
-            .connection
-            .another_channel(&self.gateway.config().limits)
-        else {
-            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+        let limits = &self.gateway.config().limits;
+        let Some((place, reply)) = self.connection.another_channel(limits, reply).await else {
             return Ok(());
         };
         let door = jump::Door {

@@ -14,12 +14,14 @@ use crate::config::Config;
 const WINDOW: u32 = 2 << 20;
 /// Largest payload of one packet; OpenSSH's own, larger ones gained nothing when measured.
 const PACKET: u32 = 32 << 10;
-/// Messages russh may hold for a channel that is slow to read; the window bounds their bytes.
-const CHANNEL_QUEUE: usize = 8192;
 /// Messages waiting for the connection's own loop.
 const EVENT_QUEUE: usize = 100;
 /// Signatures tried on one connection before it ends, as sshd's MaxAuthTries.
 const LOGIN_ATTEMPTS: usize = 6;
+
+/// OpenSSH tells only a server of this first word that nobody reads the output any more (`eow@openssh.com`), and without
+/// that `ssh … yes | head` never ends. No number follows it, so nothing takes us for a release with known faults.
+const SERVER_VERSION: &str = concat!("SSH-2.0-OpenSSH.ampgate_", env!("CARGO_PKG_VERSION"));
 
 const KEX_SERVER: &[kex::Name] = &[
     kex::MLKEM768X25519_SHA256,
@@ -123,17 +125,13 @@ pub fn inner(key: PrivateKey) -> Arc<server::Config> {
 
 fn server(key: PrivateKey) -> server::Config {
     server::Config {
-        server_id: SshId::Standard(Cow::Borrowed(concat!(
-            "SSH-2.0-ampgate_",
-            env!("CARGO_PKG_VERSION")
-        ))),
+        server_id: SshId::Standard(Cow::Borrowed(SERVER_VERSION)),
         // Limits per source and the number of attempts are ours; a sleep would only punish four keys in an agent.
         auth_rejection_time: Duration::from_millis(1),
         max_auth_attempts: LOGIN_ATTEMPTS,
         keys: vec![key],
         window_size: WINDOW,
         maximum_packet_size: PACKET,
-        channel_buffer_size: CHANNEL_QUEUE,
         event_buffer_size: EVENT_QUEUE,
         // Clients rekey when they wish; we do after a GiB (russh takes no more) or a day.
         limits: russh::Limits::new(1 << 30, 1 << 30, Duration::from_secs(86_400)),
@@ -165,7 +163,6 @@ pub fn upstream(config: &Config, pin: Option<&PublicKey>) -> Arc<client::Config>
         ))),
         window_size: WINDOW,
         maximum_packet_size: PACKET,
-        channel_buffer_size: CHANNEL_QUEUE,
         limits: russh::Limits::new(1 << 30, 1 << 30, Duration::from_secs(86_400)),
         preferred: Preferred {
             kex: Cow::Borrowed(KEX_CLIENT),

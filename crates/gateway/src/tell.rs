@@ -1,6 +1,7 @@
 //! In: a sentence. Out: the operator has read it, on the right stream, and the channel is closed with its status.
 //! Never: waits longer than a moment for a client that does not read.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ampgate_access::SessionId;
@@ -16,12 +17,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Tells why there is no session, or why it ended, and closes the channel.
 pub async fn trouble(down: &Downstream, pty: bool, trouble: &Trouble, session: &SessionId) {
     ask::answer(down, true).await;
-    let _ = tokio::time::timeout(
-        PATIENCE,
-        down.write
-            .extended_data_bytes(STDERR, line(pty, &trouble.told(session))),
-    )
-    .await;
+    // After EOF nothing may follow; the recording and the journal have the sentence all the same.
+    if !down.ended.load(Ordering::Relaxed) {
+        let said = down
+            .write
+            .extended_data_bytes(STDERR, line(pty, &trouble.told(session)));
+        let _ = tokio::time::timeout(PATIENCE, said).await;
+    }
     close(down, trouble.status()).await;
 }
 
@@ -40,7 +42,7 @@ pub async fn text(down: &Downstream, pty: bool, text: &str, status: u32) {
 /// The program has ended and everything of it is said: closes the channel.
 pub async fn done(down: &Downstream) {
     let _ = tokio::time::timeout(PATIENCE, async {
-        let _ = down.write.eof().await;
+        ask::end_of_output(down).await;
         let _ = down.write.close().await;
     })
     .await;
@@ -58,7 +60,7 @@ pub fn line(pty: bool, sentence: &str) -> Vec<u8> {
 async fn close(down: &Downstream, status: u32) {
     let _ = tokio::time::timeout(PATIENCE, async {
         let _ = down.write.exit_status(status).await;
-        let _ = down.write.eof().await;
+        ask::end_of_output(down).await;
         let _ = down.write.close().await;
     })
     .await;

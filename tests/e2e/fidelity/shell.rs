@@ -242,7 +242,6 @@ fn without_a_session() {
 
 /// OpenSSH's client shows a signal as 255 only; asyncssh tells which, and can send them.
 #[test]
-#[ignore = "open: asyncssh loses its connection after the first signal; OpenSSH does not"]
 fn signals_by_name_as_asyncssh_sees_them() {
     same(|client, via| super::together::asyncssh(client, via, "signals"));
 }

@@ -90,7 +90,6 @@ fn program_ends_before_it_read_everything() {
 }
 
 #[test]
-#[ignore = "russh knows no eow@openssh.com, and OpenSSH sends it to OpenSSH only: `ssh … yes | head` goes on until it is ended"]
 fn client_goes_before_the_program_ends() {
     same(|client, via| {
         let (way, host) = client.way(via, Land::Plain, &A);

@@ -101,7 +101,8 @@ fn supervise(path: &Path, config: &Config) -> anyhow::Result<()> {
         let mut term = signal(SignalKind::terminate())?;
         let mut int = signal(SignalKind::interrupt())?;
         let mut hup = signal(SignalKind::hangup())?;
-        let mut signer = start(path, &["signer"], config.process.signer_user.as_deref(), config)?;
+        let start_signer = || start(path, &["signer"], config.process.signer_user.as_deref(), config);
+        let mut signer = start_signer()?;
         let mut relay = start(path, &["serve", "--relay"], config.process.user.as_deref(), config)?;
         let mut tick = tokio::time::interval(LOOK);
         let (mut pause, mut again, mut since) = (RESTART, None, Instant::now());
@@ -114,7 +115,7 @@ fn supervise(path: &Path, config: &Config) -> anyhow::Result<()> {
                     // faulty files the old one goes on, as everything does.
                     if rules::load(path).is_ok() {
                         stop(&mut signer).await;
-                        (signer, since, again) = (start(path, &["signer"], config.process.signer_user.as_deref(), config)?, Instant::now(), None);
+                        again = Some(Instant::now());
                     }
                     send(&relay, Signal::HUP);
                 }
@@ -132,8 +133,15 @@ fn supervise(path: &Path, config: &Config) -> anyhow::Result<()> {
                             pause = (pause * 2).min(RESTART_AT_MOST);
                         }
                         (Some(_), Some(at)) if at <= Instant::now() => {
-                            signer = start(path, &["signer"], config.process.signer_user.as_deref(), config)?;
-                            (since, again) = (Instant::now(), None);
+                            match start_signer() {
+                                Ok(child) => (signer, since, again) = (child, Instant::now(), None),
+                                // Sessions go on without a signer; what ends is the coming in.
+                                Err(error) => {
+                                    tracing::error!(%error, "the signer cannot be started; tried again in {pause:?}");
+                                    again = Some(Instant::now() + pause);
+                                    pause = (pause * 2).min(RESTART_AT_MOST);
+                                }
+                            }
                         }
                         (Some(_), Some(_)) => {}
                     }
@@ -179,7 +187,9 @@ fn start(
     user: Option<&str>,
     config: &Config,
 ) -> anyhow::Result<Child> {
-    let mut command = Command::new(std::env::current_exe()?);
+    // The very program that runs, also after an upgrade has put another one in its place.
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("ampgate");
     command.arg("--config").arg(path).args(arguments);
     if rustix::process::geteuid().is_root() {
         // Both in the gateway's group: its members may enter the directory of the signer's socket. With uid and gid set,
