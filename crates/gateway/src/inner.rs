@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, Session};
 use russh::Channel;
+use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, Session};
 use tokio::sync::watch;
 
 use crate::session::{self, Visit};
