@@ -280,13 +280,16 @@ impl Output<'_> {
                 let exit = Exit::Signal(signal_word(signal_name));
                 self.exited(exit, message, pieces);
             }
-            // While it is open whether the landing came about, EOF is held back: the sentence may have to come first.
-            ChannelMsg::Eof if self.probe.as_ref().is_none_or(LandingProbe::is_settled) => {
-                pieces.push(Piece::Eof)
-            }
+            ChannelMsg::Eof if self.has_landed() => pieces.push(Piece::Eof),
             ChannelMsg::Close => pieces.push(Piece::Close),
             _ => {}
         }
+    }
+
+    /// Until it is known that the landing came about, and where it did not, EOF is held back: nothing may follow it, and
+    /// the sentence has to.
+    fn has_landed(&self) -> bool {
+        self.failure.is_none() && self.probe.as_ref().is_none_or(LandingProbe::is_settled)
     }
 
     fn output(&mut self, stream: Stream, data: Bytes, pieces: &mut Vec<Piece>) {

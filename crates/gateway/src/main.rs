@@ -7,6 +7,7 @@ mod ask;
 mod bridge;
 mod cli;
 mod config;
+mod contain;
 mod control;
 mod gateway;
 mod inner;

@@ -13,6 +13,7 @@ use russh::server::{
 use russh::{Channel, MethodKind, MethodSet};
 use tokio::sync::watch;
 
+use crate::contain::contain;
 use crate::gateway::{Connection, Gateway};
 use crate::jump;
 use crate::limits::Place;
@@ -248,7 +249,7 @@ impl Handler for Outer {
         _from: &str,
         _from_port: u32,
         reply: ChannelOpenHandle,
-        _session: &mut Session,
+        session: &mut Session,
     ) -> Result<(), Self::Error> {
         let Some(proved) = &self.proved else {
             return Err(russh::Error::NotAuthenticated);
@@ -264,7 +265,12 @@ impl Handler for Outer {
             login: proved.login.clone(),
             place,
         };
-        tokio::spawn(jump::through(door, channel, host.to_owned(), port, reply));
+        let (outer, id, host) = (session.handle(), channel.id(), host.to_owned());
+        tokio::spawn(async move {
+            contain(jump::through(door, channel, host, port, reply)).await;
+            // However it ended, also by a panic or the login grace: a client must not wait for more.
+            let _ = outer.close(id).await;
+        });
         Ok(())
     }
 }

@@ -56,13 +56,17 @@ pub enum Trouble {
     Landed(LandingFailure),
     #[error("the connection to the amphora broke: {0}")]
     Broken(String),
+    #[error(
+        "a fault of the gateway itself ended this session, and no other; tell whoever runs it to look for \"panicked\" in its log"
+    )]
+    Fault,
 }
 
 impl Trouble {
     /// The exit status an operator's script sees. Below 255, which is ssh's own, and above what programs use.
     pub fn status(&self) -> u32 {
         match self {
-            Self::Recorder { .. } | Self::TooLarge(_) => 254,
+            Self::Recorder { .. } | Self::TooLarge(_) | Self::Fault => 254,
             Self::Denied(_)
             | Self::Landing(_)
             | Self::NotOffered(_)
@@ -94,6 +98,7 @@ impl Trouble {
             Self::Refused(_) => "amphora-refused",
             Self::Landed(_) => "landing-failed",
             Self::Broken(_) => "connection-broken",
+            Self::Fault => "gateway-fault",
         }
     }
 

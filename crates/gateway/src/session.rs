@@ -7,14 +7,16 @@ use ampgate_access::{
     Amphora, Ask, DirectName, NameError, Principal, Requested, TargetName, landing_of_user,
 };
 use ampgate_audit::Event;
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use russh::Channel;
 use russh::server::{Handle, Msg};
-use tracing::Instrument;
+use tracing::Span;
 
 use crate::admit::{self, Unresolved};
 use crate::ask::{self, Asked, Downstream, NoAsk};
 use crate::bridge::{self, Outcome};
+use crate::contain;
 use crate::gateway::{Connection, Gateway, OpenChannel};
 use crate::land;
 use crate::live::LiveSession;
@@ -151,27 +153,25 @@ impl Visit {
 pub fn begin(visit: Arc<Visit>, channel: Channel<Msg>, handle: Handle, place: OpenChannel) {
     let session = visit.gateway.new_session_id();
     let span = tracing::info_span!("session", %session, principal = %visit.principal.name(), target = %visit.target.escape_default(), amphora = tracing::field::Empty, load_balancer = tracing::field::Empty, landing = tracing::field::Empty);
-    tokio::spawn(
+    contain::attend(channel, handle, place, session, span, move |down| {
         async move {
-            let mut down = Downstream::new(channel, handle);
-            let asked = match ask::read(&mut down, &visit.gateway.config()).await {
+            let asked = match ask::read(down, &visit.gateway.config()).await {
                 Ok(asked) => asked,
                 Err(NoAsk::Gone) => return,
                 Err(NoAsk::NotOffered(what)) => {
                     let trouble = Trouble::NotOffered(what);
                     admit::not_offered(&visit, session, &trouble);
-                    return tell::trouble(&down, false, &trouble, &session).await;
+                    return tell::trouble(down, false, &trouble, &session).await;
                 }
             };
             let pty = asked.terminal.is_some();
-            if let Err(trouble) = Box::pin(run(&visit, &mut down, &asked, session)).await {
+            if let Err(trouble) = run(&visit, down, &asked, session).await {
                 tracing::info!(outcome = trouble.code(), "refused: {trouble}");
-                tell::trouble(&down, pty, &trouble, &session).await;
+                tell::trouble(down, pty, &trouble, &session).await;
             }
-            drop(place);
         }
-        .instrument(span),
-    );
+        .boxed()
+    });
 }
 
 /// The product, in order.
@@ -205,7 +205,10 @@ async fn run(
     );
     span.record("landing", grant.landing().as_str());
     let live = LiveSession::enter(visit, grant, asked, recorder);
-    let outcome = attend(visit, down, asked, &amphora, &live).await;
+    // A panic ends here: what was recorded until then is sealed all the same.
+    let outcome = contain::contain(attend(visit, down, asked, &amphora, &live))
+        .await
+        .unwrap_or_else(|| Outcome::refused(Trouble::Fault));
     live.close(&visit.gateway, &outcome).await;
     match outcome.trouble {
         Some(trouble) if !outcome.told => Err(trouble),
@@ -260,39 +263,39 @@ pub fn greet(
     handle: Handle,
     place: OpenChannel,
 ) {
-    tokio::spawn(async move {
-        let mut down = Downstream::new(channel, handle);
-        if let Ok(asked) = ask::read(&mut down, &gateway.config()).await {
+    let session = gateway.new_session_id();
+    contain::attend(
+        channel,
+        handle,
+        place,
+        session,
+        Span::current(),
+        move |down| {
+            async move {
+            let Ok(asked) = ask::read(down, &gateway.config()).await else {
+                return;
+            };
+            let pty = asked.terminal.is_some();
             let wants_to_know = match &asked.ask {
                 Ask::Shell => true,
                 Ask::Exec(command) => matches!(command.as_slice(), b"help" | b"targets"),
                 Ask::Sftp => false,
             };
             if wants_to_know {
-                let text = admit::greeting(
-                    &gateway.rules(),
-                    &principal,
-                    &gateway.name,
-                    Timestamp::now(),
-                )
-                .await;
-                tell::text(&down, asked.terminal.is_some(), &text, 0).await;
+                let (rules, now) = (gateway.rules(), Timestamp::now());
+                let text = admit::greeting(&rules, &principal, &gateway.name, now).await;
+                tell::text(down, pty, &text, 0).await;
             } else {
                 let why = Trouble::NotOffered(format!(
                     "nothing runs on the gateway itself but help and targets; for an amphora type ssh -J {} amphora-<uuid>",
                     gateway.name
                 ));
-                tell::trouble(
-                    &down,
-                    asked.terminal.is_some(),
-                    &why,
-                    &gateway.new_session_id(),
-                )
-                .await;
+                tell::trouble(down, pty, &why, &session).await;
             }
         }
-        drop(place);
-    });
+        .boxed()
+        },
+    );
 }
 
 /// A channel that can lead nowhere: says why.
@@ -303,17 +306,20 @@ pub fn refuse(
     handle: Handle,
     place: OpenChannel,
 ) {
-    tokio::spawn(async move {
-        let mut down = Downstream::new(channel, handle);
-        if let Ok(asked) = ask::read(&mut down, &gateway.config()).await {
-            tell::trouble(
-                &down,
-                asked.terminal.is_some(),
-                &why,
-                &gateway.new_session_id(),
-            )
-            .await;
-        }
-        drop(place);
-    });
+    let session = gateway.new_session_id();
+    contain::attend(
+        channel,
+        handle,
+        place,
+        session,
+        Span::current(),
+        move |down| {
+            async move {
+                if let Ok(asked) = ask::read(down, &gateway.config()).await {
+                    tell::trouble(down, asked.terminal.is_some(), &why, &session).await;
+                }
+            }
+            .boxed()
+        },
+    );
 }

@@ -45,6 +45,89 @@ fn row_08_a_flood_of_resizes() {
     assert!(flooded.iter().all(|seen| !seen.sizes.is_empty()));
 }
 
+/// Row 8: a panic, made by taking away the threads that opening a recording needs, ends its own session and no other.
+#[test]
+fn row_08_a_panic_in_one_session_harms_no_other() {
+    let mut gateway = Gateway::start(|_| {});
+    let client = gateway.client("alice");
+    let mut held = client.ssh(Via::Jump, Land::Plain, &A, &[]);
+    let mut held = held
+        .arg("cat")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(held.stdout.take().unwrap());
+    let mut echo = |text: &str| {
+        let mut line = String::new();
+        held.stdin
+            .as_mut()
+            .unwrap()
+            .write_all(format!("{text}\n").as_bytes())
+            .unwrap();
+        said.read_line(&mut line).unwrap();
+        assert_eq!(line.trim_end(), text);
+    };
+    echo("before");
+    let threads = |pid: rustix::process::Pid| {
+        fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()))
+            .unwrap()
+            .count()
+    };
+    // Threads that wait for more work would do it: they leave after ten idle seconds.
+    let relay = gateway.relay();
+    let mut least = usize::MAX;
+    let mut same = 0;
+    until("idle threads are gone", Duration::from_secs(60), || {
+        let now = threads(relay);
+        same = if now < least { 0 } else { same + 1 };
+        least = least.min(now);
+        std::thread::sleep(Duration::from_millis(500));
+        same > 24
+    });
+    // As its own user: for others it takes a capability that not every root has.
+    let limit = |threads: &str| {
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", relay.as_raw_nonzero())).unwrap();
+        let id = |name: &str| {
+            let line = status.lines().find(|l| l.starts_with(name)).unwrap();
+            line.split_whitespace().nth(1).unwrap().to_owned()
+        };
+        let mut prlimit = std::process::Command::new("setpriv");
+        prlimit
+            .args([
+                "--reuid",
+                &id("Uid:"),
+                "--regid",
+                &id("Gid:"),
+                "--clear-groups",
+            ])
+            .args(["prlimit", "--pid", &relay.as_raw_nonzero().to_string()])
+            .arg(format!("--nproc={threads}:"));
+        run(prlimit, b"").good();
+    };
+    limit("1");
+    for via in [Via::Jump, Via::Syntax] {
+        let mut ssh = client.ssh(via, Land::Plain, &A, &[]);
+        ssh.arg("echo never");
+        run_for(ssh, b"", Duration::from_secs(60))
+            .exits(254)
+            .complains("a fault of the gateway itself");
+    }
+    limit("4096");
+    assert!(gateway.log().contains("panicked at"), "{}", gateway.log());
+    assert!(gateway.alive());
+    assert_eq!(gateway.relay(), relay, "the same process");
+    echo("after");
+    client
+        .exec(Via::Jump, Land::Plain, &A, "echo served", b"")
+        .good()
+        .says("served");
+    held.kill().unwrap();
+    held.wait().unwrap();
+    gateway.quiet();
+}
+
 /// Resident memory in bytes.
 fn memory(gateway: &Gateway) -> u64 {
     let status =

@@ -259,6 +259,9 @@ fn harden() -> anyhow::Result<()> {
 }
 
 async fn serve(path: &Path, rules: Rules) -> anyhow::Result<()> {
+    if cfg!(bench_unrecorded) {
+        tracing::warn!("this build records nothing: it is the bench's, and no gateway");
+    }
     let config = Arc::clone(&rules.config);
     wait_for(&config.signer.socket).await;
     let gateway = Gateway::open(path, rules).await?;
