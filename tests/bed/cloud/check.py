@@ -67,7 +67,7 @@ def second_factor(c):
 
 
 def credentials(c):
-    for name, expected in (("full", 201), ("read-only", 201), ("reader", 201), ("member", 201), ("expired", 401), ("revoked", 401)):
+    for name, expected in (("full", 201), ("read-only", 201), ("reader", 201), ("member", 201), ("expired", 401), ("revoked", 404)):
         c.status(f"application credential {name}", c.credential(name), expected)
     one = c.ids["application_credentials"]["full"]
     c.status("application credential, wrong secret", keystone.authenticate(c.bed, keystone.application_credential(one["id"], "wrong")), 401)

@@ -20,12 +20,13 @@ DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def pids(bed, name=""):
-    """Processes which work in the service's directory: that is how they are known, whatever became of their parents."""
-    top = str(bed.dir / "run" / name)
+    """Processes which work in the service's directory: that is how they are known, whatever became of their parents.
+    A mariadbd goes into its data's."""
+    tops = tuple(f"{bed.dir / part / name}/" for part in ("run", "data"))
     found = []
     for entry in pathlib.Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and (os.readlink(entry / "cwd") + "/").startswith(top.rstrip("/") + "/"):
+            if entry.name.isdigit() and (os.readlink(entry / "cwd") + "/").startswith(tops):
                 found.append(int(entry.name))
         except OSError:
             continue
