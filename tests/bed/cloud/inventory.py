@@ -135,8 +135,9 @@ class Failover:
             state.fail(f"{len(found)} load balancers are called {lb}: give an id")
         self.lb = found[0][0]
         self.old, self.role, self.priority, old_address = self.victim(old, begun)
-        self.new = new or (self.successor() if begun else new_id())
-        self.address = address or old_address
+        self.new, known = (new, None) if new or not begun else self.successor()
+        self.new = self.new or new_id()
+        self.address = address or known or old_address
 
     def victim(self, old, begun):
         """The named amphora, or the one which is going, or the first that serves: MASTER, then BACKUP, then STANDALONE."""
@@ -150,9 +151,9 @@ class Failover:
 
     def successor(self):
         rows = sql.execute(self.bed, "octavia", [(
-            "SELECT id FROM amphora WHERE load_balancer_id = ? AND status IN ('PENDING_CREATE', 'BOOTING', 'ALLOCATED') "
+            "SELECT id, lb_network_ip FROM amphora WHERE load_balancer_id = ? AND status IN ('PENDING_CREATE', 'BOOTING', 'ALLOCATED') "
             "ORDER BY created_at DESC", [[self.lb]])])
-        return rows[0][0] if rows else state.fail(f"load balancer {self.lb} has no new amphora: the step `delete` comes first")
+        return rows[0] if rows else state.fail(f"load balancer {self.lb} has no new amphora: the step `delete` comes first")
 
     def step(self, name):
         """One step: from `delete` to `finish` there are two amphorae."""

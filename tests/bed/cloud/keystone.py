@@ -37,6 +37,8 @@ def request(method, url, body=None, token=None, headers=()):
             return Answer(got.status, got.headers, got.read())
     except urllib.error.HTTPError as got:
         return Answer(got.code, got.headers, got.read())
+    except OSError as why:
+        return state.fail(f"{method} {url}: {why}: is the service up? `openstack start DIR all`")
 
 
 def password(user, secret, domain):

@@ -138,6 +138,7 @@ def start_database(bed, leash=False):
     if not (data / "mysql").exists():
         run(bed, "mariadb", ["mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--user={me}", "--skip-test-db",
                              "--auth-root-authentication-method=normal", *DATABASE])
+    socket.unlink(missing_ok=True)
     process = spawn(bed, "mariadb", [program, "--no-defaults", f"--datadir={data}", f"--socket={socket}", f"--user={me}",
                                      "--skip-networking", *DATABASE], leash)
     until(bed, "mariadb", process, socket.exists, "mariadbd does not listen")
