@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import urllib.error
@@ -87,10 +88,21 @@ def environment():
 def start(bed, name, leash=False):
     """Starts keystone or octavia; `ready` waits for it."""
     port = bed.keystone_port if name == "keystone" else bed.octavia_port
+    must_be_free(name, bed.listen, port)
     return spawn(bed, name, [
         state.VENV / "bin/gunicorn", "--workers", "1", "--threads", "8", "--bind", f"{bed.listen}:{port}",
         "--pythonpath", bed.dir / "conf/wsgi", "--no-control-socket", "--access-logfile", bed.log(name + "-access.log"),
         f"{name}_wsgi:application"], leash)
+
+
+def must_be_free(name, address, port):
+    """Else a stranger on the port would be taken for the service."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as why:
+            state.fail(f"{name} cannot listen on {address}:{port}: {why}: choose another with --{name}-port (0: a free one)")
 
 
 def ready(bed, name, process):
@@ -131,21 +143,22 @@ def start_database(bed, leash=False):
     program = shutil.which("mariadbd", path=os.environ.get("PATH", "") + ":/usr/sbin")
     if not program or not shutil.which("mariadb-install-db"):
         state.fail("mariadbd is missing: try `apt-get install --no-install-recommends mariadb-server-core mariadb-client-core`")
-    data, socket = bed.dir / "data/mariadb", bed.dir / "run/mariadb/sock"
-    if len(str(socket)) > 100:
-        state.fail(f"{socket} is too long for a socket: choose a shorter directory")
+    data, sock = bed.dir / "data/mariadb", bed.dir / "run/mariadb/sock"
+    if len(str(sock)) > 100:
+        state.fail(f"{sock} is too long for a socket: choose a shorter directory")
     me = os.environ.get("USER") or subprocess.check_output(["id", "-un"], text=True).strip()
     if not (data / "mysql").exists():
         run(bed, "mariadb", ["mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--user={me}", "--skip-test-db",
                              "--auth-root-authentication-method=normal", *DATABASE])
-    socket.unlink(missing_ok=True)
-    process = spawn(bed, "mariadb", [program, "--no-defaults", f"--datadir={data}", f"--socket={socket}", f"--user={me}",
+    sock.unlink(missing_ok=True)
+    process = spawn(bed, "mariadb", [program, "--no-defaults", f"--datadir={data}", f"--socket={sock}", f"--user={me}",
                                      "--skip-networking", *DATABASE], leash)
-    until(bed, "mariadb", process, socket.exists, "mariadbd does not listen")
+    until(bed, "mariadb", process, sock.exists, "mariadbd does not listen")
 
 
-# Small, and without waiting for the disk: nobody needs this database after a power cut.
-DATABASE = ["--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--innodb-log-file-size=8M", "--innodb-buffer-pool-size=64M",
+# Small, and without waiting for the disk: nobody needs this database after a power cut. But after `stop`, so it
+# writes at each commit (2).
+DATABASE = ["--innodb-flush-log-at-trx-commit=2", "--innodb-doublewrite=0", "--innodb-log-file-size=8M", "--innodb-buffer-pool-size=64M",
             "--skip-name-resolve", "--character-set-server=utf8mb4"]
 
 
