@@ -155,7 +155,7 @@ pub fn begin(visit: Arc<Visit>, channel: Channel<Msg>, handle: Handle, place: Op
     let span = tracing::info_span!("session", %session, principal = %visit.principal.name(), target = %visit.target.escape_default(), amphora = tracing::field::Empty, load_balancer = tracing::field::Empty, landing = tracing::field::Empty);
     contain::attend(channel, handle, place, session, span, move |down| {
         async move {
-            let asked = match ask::read(down, &visit.gateway.config()).await {
+            let asked = match Box::pin(ask::read(down, &visit.gateway.config())).await {
                 Ok(asked) => asked,
                 Err(NoAsk::Gone) => return,
                 Err(NoAsk::NotOffered(what)) => {
@@ -174,15 +174,15 @@ pub fn begin(visit: Arc<Visit>, channel: Channel<Msg>, handle: Handle, place: Op
     });
 }
 
-/// The product, in order.
+/// The product, in order. Each step is boxed: a step that is over keeps no memory, and a session lives in its last one.
 async fn run(
     visit: &Visit,
     down: &mut Downstream,
     asked: &Asked,
     session: ampgate_access::SessionId,
 ) -> Result<(), Trouble> {
-    let (grant, amphora) = admit::admit(visit, asked, session).await?;
-    let recorder = Recorder::open(visit, &grant, asked)
+    let (grant, amphora) = Box::pin(admit::admit(visit, asked, session)).await?;
+    let recorder = Box::pin(Recorder::open(visit, &grant, asked))
         .await
         .inspect_err(|trouble| {
             let error = trouble.detail();
@@ -209,7 +209,7 @@ async fn run(
     let outcome = contain::contain(attend(visit, down, asked, &amphora, &live))
         .await
         .unwrap_or_else(|| Outcome::refused(Trouble::Fault));
-    live.close(&visit.gateway, &outcome).await;
+    Box::pin(live.close(&visit.gateway, &outcome)).await;
     match outcome.trouble {
         Some(trouble) if !outcome.told => Err(trouble),
         _ => Ok(()),
@@ -224,13 +224,13 @@ async fn attend(
     amphora: &Arc<Amphora>,
     live: &Arc<LiveSession>,
 ) -> Outcome {
-    let opened = async {
+    let opened = Box::pin(async {
         let upstream = visit
             .dialled(amphora)
             .open(&visit.gateway, &live.grant, &live.recorder)
             .await?;
         land::land(upstream, &live.grant, asked).await
-    };
+    });
     let mut orders = live.orders();
     let landed = tokio::select! {
         landed = opened => landed,
@@ -246,7 +246,8 @@ async fn attend(
                 },
             );
             ask::answer(down, true).await;
-            bridge::run(down, landed, live, asked.terminal.is_some(), orders).await
+            let pty = asked.terminal.is_some();
+            Box::pin(bridge::run(down, landed, live, pty, orders)).await
         }
         Err(trouble) => {
             let _ = live.recorder.marker(&trouble.told(&live.session));
