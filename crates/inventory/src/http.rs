@@ -275,7 +275,7 @@ fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, CloudError> {
         }
         // A machine without authorities can still speak plain http on loopback; https then fails, and says why.
         None => {
-            drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs))
+            let _ = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -39,6 +39,22 @@ impl Joined {
         Some(meaning(name, own))
     }
 
+    /// The file's words for an amphora that both know, by whichever name it was found.
+    fn own(&self, amphora: Arc<Amphora>) -> Arc<Amphora> {
+        let own = self.fixed.known().by_id(&amphora.id).cloned();
+        own.unwrap_or(amphora)
+    }
+
+    fn own_words(&self, found: Resolution) -> Resolution {
+        let all = |amphorae: Vec<Arc<Amphora>>| amphorae.into_iter().map(|a| self.own(a)).collect();
+        match found {
+            Resolution::None => Resolution::None,
+            Resolution::One(amphora) => Resolution::One(self.own(amphora)),
+            Resolution::Many(amphorae) => Resolution::Many(all(amphorae)),
+            Resolution::AskWhichIsActive(amphorae) => Resolution::AskWhichIsActive(all(amphorae)),
+        }
+    }
+
     /// Where file and Octavia disagree, each a sentence.
     fn conflicts(&self) -> Vec<String> {
         let mut found = Vec::new();
@@ -88,14 +104,17 @@ impl Inventory for Joined {
     async fn resolve(&self, name: &TargetName) -> Result<Resolution, InventoryError> {
         match self.of_file(name) {
             Some(found) => Ok(found),
-            None => self.live.resolve(name).await,
+            None => Ok(self.own_words(self.live.resolve(name).await?)),
         }
     }
 
     async fn resolve_anew(&self, name: &TargetName) -> Result<Resolution, InventoryError> {
         // Asked in either case: whether the file knows the name shows in nothing.
         let anew = self.live.resolve_anew(name).await;
-        self.of_file(name).map_or(anew, Ok)
+        match self.of_file(name) {
+            Some(found) => Ok(found),
+            None => Ok(self.own_words(anew?)),
+        }
     }
 
     async fn by_id(&self, id: &AmphoraId) -> Result<Option<Arc<Amphora>>, InventoryError> {

@@ -21,6 +21,8 @@ const MOST_ROWS: usize = 250_000;
 const MOST_PAGES: usize = 5_000;
 /// All pages of a refresh together may take this long.
 const LISTING: Duration = Duration::from_secs(600);
+/// The most rows that are looked at for one name; a load balancer has two amphorae, and some more during a failover.
+const A_FEW: &str = "100";
 /// Of several load balancers with one name, so many are looked at.
 const MOST_NAMESAKES: usize = 8;
 
@@ -217,8 +219,7 @@ impl Octavia {
         key: &str,
         filter: &[(&str, &str)],
     ) -> Result<Vec<R>, CloudError> {
-        let limit = self.page.to_string();
-        let query: Vec<_> = filter.iter().copied().chain([("limit", &*limit)]).collect();
+        let query: Vec<_> = filter.iter().copied().chain([("limit", A_FEW)]).collect();
         let (what, body) = self.body(path, &query).await?;
         let page = rows::page(&body, key).map_err(|why| garbage(&what, why))?;
         Ok(page.rows)
