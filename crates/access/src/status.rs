@@ -176,3 +176,38 @@ impl Amphora {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::request::decoy;
+
+    #[test]
+    fn each_status_has_its_sentence_and_attempts_where_there_is_an_address() {
+        let mut amphora = (*decoy().unwrap()).clone();
+        let mut sentences = Vec::new();
+        for with_address in [true, false] {
+            if !with_address {
+                amphora.address = None;
+            }
+            for status in Status::ALL {
+                amphora.status = Some(status);
+                let standing = amphora.standing();
+                let attempt = with_address && status != Status::Deleted;
+                assert_eq!(standing.attempt, attempt, "{status}");
+                let quiet = matches!(status, Status::Allocated | Status::Ready) && with_address;
+                assert_eq!(standing.sentence.is_none(), quiet, "{status}");
+                sentences.extend(standing.sentence);
+                // Hope and attempt agree: what is not tried is never preferred.
+                assert!(standing.attempt || amphora.hope() == 0, "{status}");
+            }
+        }
+        assert!(sentences.len() > 12);
+        for status in Status::ALL {
+            let word = status.as_str().to_uppercase();
+            assert_eq!(Status::of_octavia(&word), status);
+        }
+        assert_eq!(Status::of_octavia("MELTED"), Status::Other);
+    }
+}

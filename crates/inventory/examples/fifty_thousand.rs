@@ -27,8 +27,10 @@ fn main() {
     let start = began.elapsed();
     let held = memory().saturating_sub(before);
 
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all();
-    let runtime = { runtime }.build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         println!("amphorae          {}", live.all().await.unwrap().len());
         println!("file              {:.1} MiB", size as f64 / 1_048_576.0);

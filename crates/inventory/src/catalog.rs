@@ -102,6 +102,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_real_token_is_read() {
+        let (lifetime, catalog) = read(include_bytes!("../tests/fixtures/token.json")).unwrap();
+        assert_eq!(lifetime, Duration::from_secs(3600));
+        assert!(
+            catalog
+                .find("load-balancer", Interface::Internal, Some("RegionOne"))
+                .is_some()
+        );
+    }
+
+    #[test]
     fn interface_and_region_choose_and_oddities_are_passed_over() {
         let text = r#"{"token":{"issued_at":"2026-11-22T10:26:45.000000Z","expires_at":"2026-11-22T11:26:45.000000Z","x":[[]],"catalog":[
           7,{"type":"load-balancer"},{"type":"load-balancer","endpoints":[null,{"interface":"public","url":"gopher://x","region":"A"},

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::cloud::{Cloud, Half, Written, read_private};
-use crate::secret::Secret;
+use crate::cloud::Cloud;
+use crate::secret::{Secret, read_private};
+use crate::written::{Half, Written};
 
 /// Where `clouds.yaml` lies where nothing else is said.
 pub(crate) const DEFAULT_FILE: &str = "/etc/openstack/clouds.yaml";

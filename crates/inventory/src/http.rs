@@ -2,19 +2,16 @@
 //! Out: status and body, or one sentence.
 //! Never: waits or reads without a bound, follows a redirect, takes a proxy from the environment, shows a secret.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Proxy, Url, redirect};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
 use zeroize::Zeroizing;
 
 use crate::error::{CloudError, excerpt};
+use crate::tls;
 
 /// How the client is bounded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +78,7 @@ impl Http {
     ) -> Result<Self, CloudError> {
         let settings = |why: String| CloudError::Settings(why);
         let mut builder = Client::builder()
-            .tls_backend_preconfigured(tls(ca_file)?)
+            .tls_backend_preconfigured(tls::client(ca_file)?)
             .user_agent(concat!("ampgate/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .connect_timeout(bounds.connect)
@@ -256,44 +253,6 @@ fn host(url: &Url) -> String {
     match url.port_or_known_default() {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
-    }
-}
-
-/// rustls with `ring`, and either the system's authorities or those of one's own file, never both.
-fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, CloudError> {
-    let mut roots = RootCertStore::empty();
-    match ca_file {
-        Some(file) => {
-            for certificate in certificates(file)? {
-                roots.add(certificate).map_err(|error| {
-                    CloudError::Settings(format!(
-                        "a certificate in the CA file {} cannot be used: {error}",
-                        file.display()
-                    ))
-                })?;
-            }
-        }
-        // A machine without authorities can still speak plain http on loopback; https then fails, and says why.
-        None => {
-            let _ = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| CloudError::Settings(format!("TLS cannot be set up: {error}")))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
-}
-
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, CloudError> {
-    let wrong =
-        |why: String| CloudError::Settings(format!("the CA file {}: {why}", file.display()));
-    let text = crate::cloud::read_bounded(&PathBuf::from(file)).map_err(wrong)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(wrong("there is no PEM certificate in it".to_owned())),
-        Err(error) => Err(wrong(format!("not PEM: {error}"))),
     }
 }
 

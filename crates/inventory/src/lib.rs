@@ -17,6 +17,7 @@ mod fixed;
 mod cloud;
 mod clouds_yaml;
 mod secret;
+mod written;
 
 // Asking the cloud.
 mod backoff;
@@ -25,6 +26,7 @@ mod endpoint;
 mod http;
 mod keystone;
 mod login;
+mod tls;
 
 // Octavia: rows as they come, amphorae as they are meant.
 mod join;

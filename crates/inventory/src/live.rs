@@ -2,6 +2,7 @@
 //! Out: the amphorae there are, without asking; asked for behind everybody's back, and once for a name that is not known.
 //! Never: a look-up that waits for the list, or an old list that serves for longer than it may.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -27,6 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Questions that wait to be asked.
 const QUEUE: usize = 64;
 
+/// Names of projects by id.
+pub(crate) type Projects = BTreeMap<String, String>;
+
 /// The inventory of Octavia.
 pub struct Live {
     shared: Arc<Shared>,
@@ -39,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) file: PathBuf,
     view: RwLock<Arc<View>>,
     health: Mutex<Health>,
+    /// Names of projects by id, as they were last read: policy may speak of them, so a single look-up has the same as the list.
+    projects: RwLock<Arc<Projects>>,
     asking: Asking,
     pub(crate) hurry: Notify,
 }
@@ -108,6 +114,7 @@ impl Shared {
     fn new(settings: Settings, file: &Path, queue: mpsc::Sender<crate::asking::Question>) -> Self {
         let asking = Asking::new(queue, settings.ask_again);
         let (mut view, mut health) = (View::default(), Health::new(None, None));
+        let mut projects = Arc::default();
         match cache::read(file) {
             Ok(None) => {}
             Ok(Some(saved)) => {
@@ -115,6 +122,7 @@ impl Shared {
                 view = view.with_list(Known::new(amphorae), Instant::now());
                 health = Health::new(Some(saved.age), None);
                 health.of_file(unusable);
+                projects = Arc::new(saved.rows.projects);
             }
             Err(why) => {
                 tracing::warn!("{why}");
@@ -126,6 +134,7 @@ impl Shared {
             file: file.to_owned(),
             view: RwLock::new(Arc::new(view)),
             health: Mutex::new(health),
+            projects: RwLock::new(projects),
             asking,
             hurry: Notify::new(),
         }
@@ -133,6 +142,18 @@ impl Shared {
 
     pub(crate) fn view(&self) -> Arc<View> {
         Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn projects(&self) -> Arc<Projects> {
+        Arc::clone(&self.projects.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn learn(&self, projects: Projects) {
+        let mut known = self
+            .projects
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *known = Arc::new(projects);
     }
 
     /// Puts another view in the place of this one.

@@ -15,7 +15,7 @@ use crate::error::CloudError;
 use crate::join::{Unusable, join};
 use crate::live::Shared;
 use crate::octavia::Octavia;
-use crate::rows::Rows;
+use crate::rows::{BalancerRow, Rows};
 use crate::{Known, show_age};
 
 /// A list that took a second is not made again before this many have passed.
@@ -24,6 +24,8 @@ const REST: u32 = 10;
 const AT_ONCE: usize = 4;
 /// Names of projects change seldom, and most credentials may not read them.
 const PROJECTS_EVERY: Duration = Duration::from_secs(1800);
+/// Unless there is a new project.
+const NEW_PROJECTS_EVERY: Duration = Duration::from_secs(60);
 /// An unchanged inventory is written again after this long, so that its age on disk is about right.
 const WRITE_EVERY: Duration = Duration::from_secs(300);
 
@@ -38,11 +40,31 @@ pub(crate) fn start(shared: &Arc<Shared>, questions: mpsc::Receiver<Question>) -
 /// What the list remembers from one time to the next.
 #[derive(Default)]
 struct Memory {
-    projects: BTreeMap<String, String>,
     projects_at: Option<Instant>,
     /// What was written last, and when.
     written: Option<(blake3::Hash, Instant)>,
     failures: u32,
+}
+
+impl Memory {
+    /// After a while; sooner where a load balancer belongs to a project without a name, if names may be read at all.
+    fn wants_projects(&self, shared: &Shared, rows: &Rows) -> bool {
+        let Some(at) = self.projects_at else {
+            return true;
+        };
+        let known = shared.projects();
+        let nameless = |row: &BalancerRow| {
+            let project = row.project_id.as_deref();
+            project.is_some_and(|project| !known.contains_key(project))
+        };
+        let soon = !known.is_empty() && rows.balancers.iter().any(nameless);
+        at.elapsed()
+            > if soon {
+                NEW_PROJECTS_EVERY
+            } else {
+                PROJECTS_EVERY
+            }
+    }
 }
 
 /// Runs for ever.
@@ -79,16 +101,14 @@ async fn once(
     begun: Instant,
 ) -> Result<(), CloudError> {
     let mut rows = octavia.list().await?;
-    if memory
-        .projects_at
-        .is_none_or(|at| at.elapsed() > PROJECTS_EVERY)
-    {
+    if memory.wants_projects(shared, &rows) {
         memory.projects_at = Some(begun);
+        // Names that were known stay known: policy may rest on them.
         if let Some(projects) = octavia.projects().await {
-            memory.projects = projects;
+            shared.learn(projects);
         }
     }
-    rows.projects.clone_from(&memory.projects);
+    rows.projects = BTreeMap::clone(&shared.projects());
     let (of_task, last) = (Arc::clone(shared), memory.written);
     // Tens of thousands of rows are half a second of work; others get their turn meanwhile.
     let digested = tokio::task::spawn_blocking(move || digest(&of_task, &rows, last));
@@ -147,9 +167,9 @@ async fn names(
         tokio::spawn(async move {
             match octavia.look_up(&question.name).await {
                 Ok(Some(found)) => {
+                    let projects = shared.projects();
                     let joined = found.into_iter().map(|mut found| {
-                        // Its project is one that the list has seen, or has no name until the next list.
-                        found.rows.projects = BTreeMap::new();
+                        found.rows.projects = BTreeMap::clone(&projects);
                         (found.balancer, join(&found.rows, &shared.settings).0)
                     });
                     let joined: Vec<_> = joined.collect();

@@ -16,41 +16,7 @@ fn faults(outcome: Result<Cloud, Vec<String>>) -> String {
     }
 }
 
-const FILE: &str = r#"
-defaults: &defaults
-  region_name: RegionOne
-  interface: internal
-clouds:
-  reader:
-    <<: *defaults
-    auth_type: v3applicationcredential
-    auth:
-      auth_url: https://keystone.example.org:5000/v3
-      application_credential_id: "9a5dc5cac269405894552b33310fb09d"
-      application_credential_secret: 's3cret: "quoted" # not a comment'
-    cacert: ca.pem
-    load_balancer_endpoint_override: https://octavia.example.org:9876/v2
-    networks: [{name: x, routes_externally: true}]
-  person:
-    auth:
-      auth_url: https://keystone.example.org:5000
-      username: ampgate
-      password: hunter2
-      project_name: gateway
-      user_domain_name: Default
-      project_domain_id: default
-  lax:
-    verify: false
-    auth_type: v3oidcpassword
-    interface: inside
-    auth: {auth_url: "https://u:hunter2@keystone", username: x, password: hunter2}
-  named:
-    auth:
-      auth_url: https://k
-      application_credential_name: reader
-      application_credential_secret: abc
-      user_id: 0a1b
-"#;
+const FILE: &str = include_str!("fixtures/clouds.yaml");
 
 #[test]
 fn clouds_are_read() {

@@ -477,6 +477,11 @@ async fn a_new_load_balancer_is_found_and_a_failover_followed_before_the_next_li
     assert_eq!(meant(&live, "lb-brand-new").await, "40");
     assert_eq!(meant(&live, "lb-cmp-was-lb").await, "1");
     assert_eq!(say(live.resolve_anew(&name("lb-cmp-was-lb")).await), "41");
+    let Ok(Resolution::One(found)) = live.resolve(&name("lb-cmp-was-lb")).await else {
+        panic!()
+    };
+    // A rule that names a project holds for what was looked up, too.
+    assert_eq!(found.load_balancer.project_name.as_deref(), Some("shop"));
     // From now on without asking, and the old row does not come back.
     assert_eq!(meant(&live, "lb-cmp-was-lb").await, "41");
     let first = AmphoraId::parse("a0000001-0000-4000-8000-000000000001").unwrap();
@@ -547,6 +552,24 @@ login_user = "ubuntu"
     ] {
         assert!(said.contains(part), "{part} is not in\n{said}");
     }
+}
+
+/// What a real Octavia answered (its fields, its nulls, its order).
+#[test]
+fn what_a_real_octavia_said_is_understood() {
+    let settings = ampgate_inventory::Settings::new(
+        ampgate_inventory::Source::Environment,
+        ampgate_access::LoginUser::parse("ubuntu").unwrap(),
+    );
+    let (found, unusable) = ampgate_inventory::of_bodies(
+        include_bytes!("fixtures/amphorae.json"),
+        include_bytes!("fixtures/loadbalancers.json"),
+        &settings,
+    )
+    .unwrap();
+    assert_eq!((found.len(), unusable.count), (4, 0), "{unusable:?}");
+    assert_eq!(found[0].role, Some(ampgate_access::Role::Master));
+    assert!(found[0].load_balancer.tags.contains("env:prod"));
 }
 
 /// Everything that any library says, at every level, and every file and sentence.
