@@ -124,7 +124,7 @@ impl World {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (truth, here) = (Arc::clone(&served), here.clone());
-                std::thread::spawn(move || drop(serve(stream, &truth, &here)));
+                std::thread::spawn(move || serve(stream, &truth, &here));
             }
         });
         let dir = tempfile::tempdir().unwrap();
