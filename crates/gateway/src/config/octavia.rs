@@ -77,7 +77,7 @@ fn source(s: &Table<'_, '_>, base: &Path) -> Option<Source> {
     }
     if !["auth_url", "credential", "secret_file"]
         .into_iter()
-        .fold(false, |any, key| s.has(key) || any)
+        .any(|key| s.has(key))
     {
         return Some(Source::Environment);
     }
