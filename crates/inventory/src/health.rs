@@ -84,7 +84,7 @@ impl Health {
                     show_age(age)
                 )),
             ),
-            // A list that takes long is made less often, so that it takes a tenth of the time: four periods are usual.
+            // A list that takes long is made less often, so that it takes a fifth of the time: four periods are usual.
             (None, _, Some(age)) if age > settings.fresh * 4 => (
                 State::Stale,
                 Some(format!("the inventory is {} old", show_age(age))),

@@ -1,5 +1,5 @@
 //! In: what look-ups share. Out: the list made anew as often as it may be, names asked for as they come, the file written.
-//! Never: more than a tenth of the time spent on listing, or more than four names asked for at once.
+//! Never: more than a fifth of the time spent on listing, or more than four names asked for at once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use crate::octavia::Octavia;
 use crate::rows::{BalancerRow, Rows};
 use crate::{Known, show_age};
 
-/// A list that took a second is not made again before this many have passed.
-const REST: u32 = 10;
+/// A list that took a second is not made again before this many have passed: a slow Octavia is not made slower.
+const REST: u32 = 4;
 /// Names that are asked for at once.
 const AT_ONCE: usize = 4;
 /// Names of projects change seldom, and most credentials may not read them.
