@@ -18,12 +18,13 @@ const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// Reads the section.
 pub fn read(s: Table<'_, '_>, base: &Path) -> Option<Settings> {
-    let source = source(&s, base);
+    // A source that cannot be read is a fault already; the other settings are read all the same: all faults at once.
+    let source = source(&s, base).unwrap_or(Source::Environment);
     let login_user = s.parsed_if_there("login_user", LoginUser::parse);
     let login_user = login_user.or_else(|| LoginUser::parse("ubuntu").ok());
     let url = |text: &str| Endpoint::parse(text).map(|_| text.to_owned());
     let ten = SECOND * 10;
-    let read = login_user.zip(source).map(|(login_user, source)| Settings {
+    let read = login_user.map(|login_user| Settings {
         region: s.string("region").map(|at| at.value.to_owned()),
         interface: s.parsed_if_there("interface", str::parse::<Interface>),
         ca_file: s.string("ca_file").map(|at| base.join(at.value)),
