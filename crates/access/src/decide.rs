@@ -9,12 +9,12 @@ use std::sync::Arc;
 use cedar_policy::{Context, Decision, Entities, PolicyId};
 use jiff::Timestamp;
 
+use crate::amphora::Amphora;
 use crate::landing::Landing;
 use crate::names::{NameError, SessionId};
 use crate::policy::{Policy, Rule, RuleEffect, RuleRef};
 use crate::principal::{Principal, Subject};
 use crate::request::Untranslatable;
-use crate::target::Amphora;
 
 /// What is done.
 #[derive(

@@ -6,11 +6,11 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::amphora::Amphora;
 use crate::decide::{Action, Circumstances};
 use crate::landing::Landing;
 use crate::policy::{Policy, RuleRef};
 use crate::principal::Subject;
-use crate::target::Amphora;
 use crate::users::{User, Users};
 
 /// The answer to one question.

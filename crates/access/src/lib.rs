@@ -6,6 +6,8 @@ mod fault;
 mod names;
 pub mod table;
 
+mod amphora;
+mod status;
 mod target;
 
 mod keyline;
@@ -21,6 +23,7 @@ mod landing;
 mod probe;
 mod quote;
 
+pub use amphora::{Amphora, LoadBalancer, Role, UpstreamAddr};
 pub use decide::{Action, Circumstances, Grant, NO_SUCH_AMPHORA, Refusal, Why};
 pub use explain::{Explanation, Reach};
 pub use fault::Fault;
@@ -34,8 +37,6 @@ pub use policy::{Policy, RuleEffect, RuleRef, SCHEMA};
 pub use principal::{Method, Principal, Subject};
 pub use probe::{Fed, LandingFailure, LandingProbe, Nonce, Stream};
 pub use quote::{quote, words_of_shell};
-pub use target::{
-    Amphora, DirectName, LONGEST_TARGET, LoadBalancer, Member, Role, TargetName, UpstreamAddr,
-    is_static_name, parse_direct,
-};
+pub use status::{Standing, Status};
+pub use target::{DirectName, LONGEST_TARGET, Member, TargetName, is_static_name, parse_direct};
 pub use users::{AuthRefusal, SkFlags, User, Users};

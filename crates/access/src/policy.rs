@@ -11,12 +11,12 @@ use std::sync::Arc;
 use cedar_policy::{Authorizer, Effect, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use miette::Diagnostic;
 
+use crate::amphora::Amphora;
 use crate::fault::Fault;
 use crate::landing::Landing;
 use crate::names::{AmphoraId, GroupName, LoadBalancerId, ProjectId, UserName};
 use crate::request::{Kinds, decoy};
 use crate::table::Faults;
-use crate::target::Amphora;
 
 /// The schema which every policy is checked against.
 pub const SCHEMA: &str = include_str!("schema.cedarschema");

@@ -13,11 +13,12 @@ use cedar_policy::{
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::amphora::{Amphora, LoadBalancer, Role, UpstreamAddr};
 use crate::decide::{Action, Circumstances};
 use crate::landing::Landing;
 use crate::names::{AmphoraId, LoadBalancerId, LoginUser, ProjectId};
 use crate::principal::Subject;
-use crate::target::{Amphora, LoadBalancer, Role, UpstreamAddr};
+use crate::status::Status;
 
 /// Cedar's words could not be made: a refusal, never an allow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +42,7 @@ pub(crate) struct Kinds {
     load_balancer: EntityTypeName,
     amphora: EntityTypeName,
     role: EntityTypeName,
+    status: EntityTypeName,
     landing: EntityTypeName,
     method: EntityTypeName,
     action: EntityTypeName,
@@ -59,6 +61,7 @@ impl Kinds {
             load_balancer: kind("LoadBalancer")?,
             amphora: kind("Amphora")?,
             role: kind("Role")?,
+            status: kind("Status")?,
             landing: kind("Landing")?,
             method: kind("Method")?,
             action: kind("Action")?,
@@ -82,12 +85,25 @@ impl Kinds {
         if let Some(role) = amphora.role {
             of_amphora.insert("role".to_owned(), entity(&uid(&self.role, role.as_str())));
         }
-        let of_balancer = HashMap::from([
+        if let Some(status) = amphora.status {
+            let status = entity(&uid(&self.status, status.as_str()));
+            of_amphora.insert("status".to_owned(), status);
+        }
+        if let Some(zone) = &amphora.zone {
+            of_amphora.insert("zone".to_owned(), string(zone));
+        }
+        let mut of_balancer = HashMap::from([
             ("name".to_owned(), string(&balancer.name)),
             ("tags".to_owned(), strings(&balancer.tags)),
             ("provider".to_owned(), string(&balancer.provider)),
             ("project".to_owned(), entity(&project)),
         ]);
+        if let Some(flavor) = &balancer.flavor {
+            of_balancer.insert("flavor".to_owned(), string(flavor));
+        }
+        if let Some(zone) = &balancer.availability_zone {
+            of_balancer.insert("availability_zone".to_owned(), string(zone));
+        }
         let of_project = balancer
             .project_name
             .iter()
@@ -198,7 +214,7 @@ pub(crate) fn decoy() -> Words<Arc<Amphora>> {
     Ok(Arc::new(Amphora {
         id: AmphoraId::from(nothing),
         names: Vec::new(),
-        address: UpstreamAddr(SocketAddr::from(([0, 0, 0, 0], 0))),
+        address: Some(UpstreamAddr(SocketAddr::from(([0, 0, 0, 0], 0)))),
         login_user: LoginUser::parse("nobody").map_err(Untranslatable::because)?,
         load_balancer: Arc::new(LoadBalancer {
             id: LoadBalancerId::from(nothing),
@@ -207,8 +223,12 @@ pub(crate) fn decoy() -> Words<Arc<Amphora>> {
             project_name: Some("a project that does not exist".to_owned()),
             tags: BTreeSet::from(["none".to_owned(), "such".to_owned()]),
             provider: "amphora".to_owned(),
+            flavor: Some("none".to_owned()),
+            availability_zone: Some("none".to_owned()),
         }),
         role: Some(Role::Standalone),
+        status: Some(Status::Allocated),
+        zone: Some("none".to_owned()),
         compute_id: None,
     }))
 }
@@ -236,11 +256,19 @@ mod tests {
         let with_all = decoy().unwrap();
         let mut bare = (*with_all).clone();
         bare.role = None;
+        bare.status = None;
+        bare.zone = None;
         let mut balancer = (*bare.load_balancer).clone();
         balancer.project_name = None;
         balancer.tags.clear();
+        balancer.flavor = None;
+        balancer.availability_zone = None;
         bare.load_balancer = Arc::new(balancer);
-        for amphora in [&*with_all, &bare] {
+        let in_every_status = Status::ALL.map(|status| Amphora {
+            status: Some(status),
+            ..(*with_all).clone()
+        });
+        for amphora in in_every_status.iter().chain([&*with_all, &bare]) {
             let entities = kinds.entities(&subject, amphora).unwrap();
             Entities::from_entities(entities.iter().cloned(), Some(&schema)).unwrap();
             for reason in [None, Some("x".to_owned())] {

@@ -260,6 +260,12 @@ impl<'d, 't> Table<'d, 't> {
         Table::new(entries, span, self.faults)
     }
 
+    /// Whether the key is there and its value is a table.
+    pub fn is_table(&self, key: &'static str) -> bool {
+        self.take(key)
+            .is_some_and(|value| value.get_ref().as_table().is_some())
+    }
+
     /// Whether the key is there, whatever its value.
     pub fn has(&self, key: &'static str) -> bool {
         self.take(key).is_some()

@@ -1,15 +1,13 @@
 //! In: the host that an operator typed after `-J gateway`, or the SSH user name of the direct syntax.
-//! Out: what it names: an amphora, a load balancer, a static entry; and the amphora with all that policy speaks of.
+//! Out: what it names: an amphora, a load balancer, a server, a static entry.
 //! Never: looks anything up; a name is read here, and found by the inventory.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::net::SocketAddr;
-use std::str::FromStr;
-use std::sync::Arc;
+
+use uuid::Uuid;
 
 use crate::landing::Landing;
-use crate::names::{AmphoraId, LoadBalancerId, LoginUser, NameError, ProjectId, UserName};
+use crate::names::{AmphoraId, LoadBalancerId, NameError, UserName};
 
 /// The longest target name that is read; longer ones are refused before anything else is done with them.
 pub const LONGEST_TARGET: usize = 255;
@@ -28,6 +26,8 @@ pub enum TargetName {
     LoadBalancer(LoadBalancerId, Option<Member>),
     /// `lb-<name>`, `lb-<name>.2`
     LoadBalancerName(String, Option<Member>),
+    /// `compute-<uuid>`: the amphora's server in Nova.
+    Compute(Uuid),
     /// The name of an entry in the static inventory.
     Static(String),
 }
@@ -39,6 +39,8 @@ pub enum Member {
     Master,
     /// The one whose configured role is BACKUP.
     Backup,
+    /// The one that has the VIP now. No inventory knows it: the amphorae have to be asked.
+    Active,
     /// Counted from 1, in the order of the amphorae's ids.
     Index(u32),
 }
@@ -46,7 +48,7 @@ pub enum Member {
 impl TargetName {
     /// Reads a target name.
     ///
-    /// The last `.master`, `.backup` or `.<n>` of a load balancer's name is always the member. Names belong to tenants:
+    /// The last `.master`, `.backup`, `.active` or `.<n>` of a load balancer's name is always the member. Names belong to tenants:
     /// were a load balancer called `web.master` to win over the master of `web`, its owner could catch the operator.
     ///
     /// # Errors
@@ -63,11 +65,14 @@ impl TargetName {
         if let Some(name) = strip_prefix_ignoring_case(host, "lb-") {
             return load_balancer(name);
         }
+        if let Some(id) = compute(host) {
+            return Ok(Self::Compute(id));
+        }
         if is_static_name(host) {
             return Ok(Self::Static(host.to_owned()));
         }
         Err(NameError::new(
-            "a target is amphora-<uuid>, lb-<uuid>, lb-<name> or a name made of A-Z a-z 0-9 . _ -",
+            "a target is amphora-<uuid>, lb-<uuid>, lb-<name>, compute-<uuid> or a name made of A-Z a-z 0-9 . _ -",
         ))
     }
 }
@@ -81,6 +86,7 @@ impl fmt::Display for TargetName {
             Self::AmphoraPrefix(prefix) => write!(f, "amphora-{prefix}"),
             Self::LoadBalancer(id, m) => write!(f, "lb-{id}{}", member(m)),
             Self::LoadBalancerName(name, m) => write!(f, "lb-{name}{}", member(m)),
+            Self::Compute(id) => write!(f, "compute-{}", id.hyphenated()),
             Self::Static(name) => f.write_str(name),
         }
     }
@@ -91,12 +97,14 @@ impl fmt::Display for Member {
         match self {
             Self::Master => f.write_str("master"),
             Self::Backup => f.write_str("backup"),
+            Self::Active => f.write_str("active"),
             Self::Index(n) => write!(f, "{n}"),
         }
     }
 }
 
-/// May this be the name of a static entry? The prefixes `amphora-` and `lb-` belong to ids and load balancers.
+/// May this be the name of a static entry? The prefixes `amphora-` and `lb-` belong to ids and load balancers, and
+/// `compute-<uuid>` to servers in Nova.
 pub fn is_static_name(text: &str) -> bool {
     (1..=LONGEST_TARGET).contains(&text.len())
         && !text.starts_with(['-', '.'])
@@ -105,6 +113,13 @@ pub fn is_static_name(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
         && strip_prefix_ignoring_case(text, "amphora-").is_none()
         && strip_prefix_ignoring_case(text, "lb-").is_none()
+        && compute(text).is_none()
+}
+
+/// The server of `compute-<uuid>`, 36 characters in either case; anything else with this prefix is an ordinary name.
+fn compute(text: &str) -> Option<Uuid> {
+    let id = strip_prefix_ignoring_case(text, "compute-")?;
+    (id.len() == 36).then(|| Uuid::try_parse(id).ok())?
 }
 
 fn strip_prefix_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
@@ -162,6 +177,7 @@ fn split_member(text: &str) -> Result<(&str, Option<Member>), NameError> {
     let member = match last.to_ascii_lowercase().as_str() {
         "master" => Member::Master,
         "backup" => Member::Backup,
+        "active" => Member::Active,
         digits if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
             let n = digits.parse().unwrap_or(0);
             // One spelling for one member: no zero, no leading zeros, nothing that does not fit.
@@ -217,90 +233,4 @@ pub fn parse_direct(user: &str) -> Result<DirectName, NameError> {
         landing,
         target: TargetName::parse(target)?,
     })
-}
-
-/// One amphora as the inventory knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Amphora {
-    /// Its id, under which its host key is pinned.
-    pub id: AmphoraId,
-    /// Names of its static entry, if it has any.
-    pub names: Vec<String>,
-    /// Where its sshd listens on the management network.
-    pub address: UpstreamAddr,
-    /// The user to log in as.
-    pub login_user: LoginUser,
-    /// Whose amphora it is: what policy speaks about.
-    pub load_balancer: Arc<LoadBalancer>,
-    /// Its configured role, not the live state of VRRP.
-    pub role: Option<Role>,
-    /// Its server in Nova.
-    pub compute_id: Option<String>,
-}
-
-/// The load balancer which an amphora serves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoadBalancer {
-    /// Its id.
-    pub id: LoadBalancerId,
-    /// Its name, as its owner chose it: not unique, any characters.
-    pub name: String,
-    /// The project it belongs to.
-    pub project: ProjectId,
-    /// That project's name, where it is known.
-    pub project_name: Option<String>,
-    /// Tags, as its owner chose them.
-    pub tags: BTreeSet<String>,
-    /// The provider driver, such as `amphora`.
-    pub provider: String,
-}
-
-/// An address on the management network, not to be confused with an operator's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct UpstreamAddr(pub SocketAddr);
-
-impl fmt::Display for UpstreamAddr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// The role Octavia gave an amphora when it was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Meant to have the VIP.
-    Master,
-    /// Meant to take it over.
-    Backup,
-    /// The only one.
-    Standalone,
-}
-
-impl Role {
-    /// The word in files and in policy.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Master => "master",
-            Self::Backup => "backup",
-            Self::Standalone => "standalone",
-        }
-    }
-}
-
-impl FromStr for Role {
-    type Err = NameError;
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        match text.to_ascii_lowercase().as_str() {
-            "master" => Ok(Self::Master),
-            "backup" => Ok(Self::Backup),
-            "standalone" => Ok(Self::Standalone),
-            _ => Err(NameError::new("a role is master, backup or standalone")),
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }

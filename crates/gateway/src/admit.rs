@@ -64,6 +64,16 @@ impl From<Trouble> for Unresolved {
     }
 }
 
+/// What a name could mean, and whether the amphorae themselves have to say which.
+fn candidates(found: Resolution) -> (Vec<Arc<Amphora>>, bool) {
+    match found {
+        Resolution::None => (Vec::new(), false),
+        Resolution::One(amphora) => (vec![amphora], false),
+        Resolution::Many(amphorae) => (amphorae, false),
+        Resolution::AskWhichIsActive(amphorae) => (amphorae, true),
+    }
+}
+
 /// The one amphora that `name` means and that this principal may connect to.
 ///
 /// # Errors
@@ -83,17 +93,29 @@ pub async fn resolve(
         None => Resolution::None,
     };
     let circumstances = now(None);
-    let candidates = match found {
-        Resolution::None => Vec::new(),
-        Resolution::One(amphora) => vec![amphora],
-        Resolution::Many(amphorae) => amphorae,
-    };
+    let (mut candidates, mut ask_which) = candidates(found);
+    let reaches =
+        |amphora: &Arc<Amphora>| rules.policy.may_connect(principal, amphora, &circumstances);
+    // A name that means nothing was asked for, which may take a while. So is one that leads to a refusal: the two take
+    // the same time, and what was forbidden may belong to another by now.
+    if let Some(name) = name
+        && !candidates.is_empty()
+        && !candidates.iter().any(reaches)
+    {
+        let anew = rules.inventory.resolve_anew(name).await;
+        (candidates, ask_which) = self::candidates(anew.unwrap_or(Resolution::None));
+    }
     if candidates.is_empty() {
         rules.policy.decide_decoy(principal, &circumstances);
     }
-    let (mut reachable, forbidden): (Vec<_>, Vec<_>) = candidates
-        .into_iter()
-        .partition(|a| rules.policy.may_connect(principal, a, &circumstances));
+    let (mut reachable, forbidden): (Vec<_>, Vec<_>) = candidates.into_iter().partition(reaches);
+    if ask_which && !reachable.is_empty() {
+        return Err(Trouble::Denied(
+            "which amphora is active has to be asked of the amphorae, and this gateway does not do that yet; say .master, .backup or .1, .2, …"
+                .to_owned(),
+        )
+        .into());
+    }
     match (reachable.pop(), reachable.as_slice()) {
         (Some(amphora), []) => Ok(amphora),
         (Some(last), others) => {

@@ -1,6 +1,7 @@
 //! In: `ampgate.toml`. Out: `Config`, every setting with its default, or every fault of the file at once.
 //! Never: reads another file, opens a socket, or takes a key it does not know.
 
+mod octavia;
 mod units;
 
 use std::fmt::Write as _;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use ampgate_access::table::{self, Faults, Table};
 use ampgate_access::{Fault, LoginUser};
+use ampgate_inventory::Settings;
 
 use units::{duration, list, number, path, size};
 pub use units::{show_duration, show_size};
@@ -22,7 +24,10 @@ pub struct Config {
     pub name: String,
     pub policy: PathBuf,
     pub users: PathBuf,
+    /// The static inventory.
     pub inventory: PathBuf,
+    /// Octavia, where it is asked for amphorae.
+    pub octavia: Option<Settings>,
     pub host_keys: HostKeys,
     pub process: Process,
     pub signer: Signer,
@@ -148,14 +153,27 @@ impl Config {
                 format!("\"{t}\" is no address and port, as in \"0.0.0.0:2222\" or \"[::]:2222\"")
             })
         });
+        // `inventory = "file"` as well as [inventory] file = "file": Octavia's section cannot stand below a text.
+        let (inventory, octavia) = match top.is_table("inventory") {
+            false => (path(&top, "inventory", "inventory.toml", base), None),
+            true => {
+                let s = top.section("inventory");
+                let file = path(&s, "file", "inventory.toml", base);
+                let octavia = s.has("octavia").then(|| s.section("octavia"));
+                let octavia = octavia.and_then(|section| octavia::read(section, base));
+                s.end();
+                (file, octavia)
+            }
+        };
         let mut config = Self {
+            octavia,
             listen: listen.unwrap_or_else(|| vec![SocketAddr::from(([0, 0, 0, 0], 2222))]),
             name: top
                 .parsed_if_there("name", host_name)
                 .unwrap_or_else(|| "gateway".to_owned()),
             policy: path(&top, "policy", "policy.cedar", base),
             users: path(&top, "users", "users.toml", base),
-            inventory: path(&top, "inventory", "inventory.toml", base),
+            inventory,
             state: path(&top, "state", "state", base),
             host_keys: {
                 let s = top.section("host_keys");
@@ -299,6 +317,16 @@ impl Config {
             let message = "`listen` is empty: nobody could connect";
             return Err(vec![Fault::at(&shown, text, 0..0, message, help)]);
         }
+        let unsigned = config.octavia.as_ref().and_then(|octavia| {
+            let mut users = octavia.logins.values().chain([&octavia.login_user]);
+            users.find(|user| !config.upstream.login_users.contains(user))
+        });
+        if let Some(user) = unsigned {
+            let help = Some(format!("add {user:?} to login_users in [upstream]"));
+            let message =
+                format!("[inventory.octavia] logs in as {user}, for whom the signer does not sign");
+            return Err(vec![Fault::at(&shown, text, 0..0, message, help)]);
+        }
         Ok(config)
     }
 
@@ -319,13 +347,16 @@ impl Config {
         );
         let _ = writeln!(
             out,
-            "name = {:?}\npolicy = {}\nusers = {}\ninventory = {}\nstate = {}",
+            "name = {:?}\npolicy = {}\nusers = {}\nstate = {}\n\n[inventory]\nfile = {}",
             self.name,
             path(&self.policy),
             path(&self.users),
-            path(&self.inventory),
-            path(&self.state)
+            path(&self.state),
+            path(&self.inventory)
         );
+        if let Some(octavia) = &self.octavia {
+            octavia::show(octavia, &mut out);
+        }
         let _ = writeln!(
             out,
             "\n[host_keys]\nouter = {}\ninner = {}",
@@ -429,6 +460,7 @@ impl Config {
             "control.socket",
             next.control.socket != running.control.socket,
         );
+        keep("inventory.octavia", next.octavia != running.octavia);
         keep("log", next.log != running.log);
         next.listen.clone_from(&running.listen);
         next.name.clone_from(&running.name);
@@ -442,6 +474,7 @@ impl Config {
         next.signer.socket.clone_from(&running.signer.socket);
         next.signer.start = running.signer.start;
         next.control.socket.clone_from(&running.control.socket);
+        next.octavia = running.octavia.clone();
         next.log = running.log.clone();
         (next, waiting)
     }
@@ -558,6 +591,7 @@ mod tests {
         let config = Config::parse(Path::new("x/ampgate.toml"), &opened).unwrap();
         assert_eq!(config.process.user.as_deref(), Some("ampgate"));
         assert_eq!(config.signer.keys.len(), 1);
+        assert!(config.octavia.is_some());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ampgate_access::SessionId;
 use ampgate_audit::{Event, Feed, Index, Journal, KeyMemory, Pins};
+use ampgate_inventory::Live;
 use ampgate_recording::{PublicKey, Signature, Store};
 use ampgate_signer::SealClient;
 use anyhow::Context as _;
@@ -37,6 +38,8 @@ pub struct Gateway {
     pub config_path: PathBuf,
     pub ssh: Ssh,
     rules: RwLock<Arc<Rules>>,
+    /// Octavia's amphorae; kept over reloads, as its file and its memory of what was asked are.
+    pub octavia: Option<Arc<Live>>,
     pub store: Arc<Store>,
     journal: Arc<Journal>,
     pub index: Index,
@@ -95,7 +98,16 @@ impl Gateway {
             .await
             .context("the signer does not answer; is it running (`ampgate signer`)?")?;
         let sealing_key = PublicKey::from_raw(*sealer.sealing_public_key());
+        let octavia = config.octavia.clone().map(|settings| {
+            let file = crate::rules::octavia_file(&config);
+            Arc::new(Live::start(settings, &file))
+        });
+        let rules = match &octavia {
+            Some(live) => rules.with_octavia(Arc::clone(live)),
+            None => rules,
+        };
         Ok(Arc::new(Self {
+            octavia,
             name: config.name.clone(),
             config_path: config_path.to_owned(),
             ssh,
@@ -129,7 +141,12 @@ impl Gateway {
         Arc::clone(&self.rules().config)
     }
 
+    /// Puts other rules in force; they get the amphorae of Octavia.
     pub fn replace_rules(&self, rules: Rules) {
+        let rules = match &self.octavia {
+            Some(live) => rules.with_octavia(Arc::clone(live)),
+            None => rules,
+        };
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
     }
 

@@ -1,11 +1,11 @@
 //! In: the policy, users and inventory files. Out: `Rules`, all of one moment, or every fault of all files together.
 //! Never: mixes an old file with a new one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ampgate_access::{Fault, Policy, Users};
-use ampgate_inventory::{Fixed, Inventory};
+use ampgate_inventory::{Cloud, Fixed, Inventory, Joined, Live};
 
 use crate::config::Config;
 
@@ -16,7 +16,53 @@ pub struct Rules {
     pub files: Vec<String>,
     pub policy: Policy,
     pub users: Users,
+    /// The file's amphorae, and Octavia's once [`Rules::with_octavia`] was called.
     pub inventory: Arc<dyn Inventory>,
+    fixed: Arc<Fixed>,
+}
+
+impl Rules {
+    /// With the amphorae that Octavia has, beside those of the file.
+    #[must_use]
+    pub fn with_octavia(mut self, live: Arc<Live>) -> Self {
+        self.inventory = Arc::new(Joined::new(Arc::clone(&self.fixed), live));
+        self
+    }
+
+    /// With the amphorae that Octavia had when the gateway last asked: for commands that only look.
+    #[must_use]
+    pub fn with_last_known(self) -> Self {
+        match &self.config.octavia {
+            Some(settings) => {
+                let file = octavia_file(&self.config);
+                let live = Live::last_known(settings.clone(), &file);
+                self.with_octavia(Arc::new(live))
+            }
+            None => self,
+        }
+    }
+}
+
+/// Where Octavia's last answer is kept.
+pub fn octavia_file(config: &Config) -> PathBuf {
+    config.state.join("octavia.inventory")
+}
+
+/// What is wrong with the gateway's own credential, if Octavia is to be asked. Reads files; asks nobody.
+///
+/// # Errors
+/// Every fault.
+pub fn credential(config: &Config, path: &Path) -> Result<(), Vec<Fault>> {
+    let Some(settings) = &config.octavia else {
+        return Ok(());
+    };
+    let fault = |why: String| {
+        let message = format!("[inventory.octavia]: {why}");
+        Fault::at(&path.display().to_string(), "", 0..0, message, None)
+    };
+    Cloud::load(&settings.source)
+        .map(|_| ())
+        .map_err(|faults| faults.into_iter().map(fault).collect())
 }
 
 /// Reads the configuration and the files it names.
@@ -38,13 +84,17 @@ pub fn load(path: &Path) -> Result<Rules, Vec<Fault>> {
     let users = gather(&mut faults, &mut files, &config.users, Users::parse);
     let inventory = gather(&mut faults, &mut files, &config.inventory, Fixed::parse);
     match (policy, users, inventory) {
-        (Some(policy), Some(users), Some(inventory)) if faults.is_empty() => Ok(Rules {
-            config: Arc::new(config),
-            files,
-            policy,
-            users,
-            inventory: Arc::new(inventory),
-        }),
+        (Some(policy), Some(users), Some(inventory)) if faults.is_empty() => {
+            let fixed = Arc::new(inventory);
+            Ok(Rules {
+                config: Arc::new(config),
+                files,
+                policy,
+                users,
+                inventory: Arc::clone(&fixed) as Arc<dyn Inventory>,
+                fixed,
+            })
+        }
         _ => Err(faults),
     }
 }

@@ -37,6 +37,12 @@ pub enum Trouble {
         address: SocketAddr,
         why: String,
     },
+    /// Nothing to call: no address, or a status in which its address may be another's.
+    #[error("{} cannot be called: {why}", short(.amphora))]
+    NotThere {
+        amphora: AmphoraId,
+        why: &'static str,
+    },
     #[error("{} on {address} showed the host key {offered}, but its pin is {pinned}: somebody may be in between, or the amphora was rebuilt under the same id; an admin must look before anyone connects", short(.amphora))]
     HostKeyChanged {
         amphora: AmphoraId,
@@ -73,7 +79,7 @@ impl Trouble {
             | Self::Draining
             | Self::Revoked(_)
             | Self::Killed { .. } => 253,
-            Self::Unreachable { .. } | Self::Broken(_) => 252,
+            Self::Unreachable { .. } | Self::NotThere { .. } | Self::Broken(_) => 252,
             Self::HostKeyChanged { .. } => 251,
             Self::NoKeyFits { .. } | Self::Signer(_) => 250,
             Self::Landed(_) | Self::Refused(_) => 249,
@@ -92,6 +98,7 @@ impl Trouble {
             Self::Recorder { .. } => "recorder-failed",
             Self::TooLarge(_) => "recording-too-large",
             Self::Unreachable { .. } => "unreachable",
+            Self::NotThere { .. } => "not-there",
             Self::HostKeyChanged { .. } => "host-key-changed",
             Self::NoKeyFits { .. } => "no-key-fits",
             Self::Signer(_) => "signer-failed",

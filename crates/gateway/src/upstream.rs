@@ -83,7 +83,7 @@ pub fn dial(gateway: &Arc<Gateway>, amphora: &Arc<Amphora>) -> Dialling {
     let (gateway, amphora) = (Arc::clone(gateway), Arc::clone(amphora));
     Dialling(Some(tokio::spawn(async move {
         let deadline = gateway.config().upstream.connect_timeout;
-        let address = amphora.address.0;
+        let address = called(&amphora)?;
         match tokio::time::timeout(deadline, connect(&gateway, &amphora, address)).await {
             Ok(dialled) => dialled,
             Err(_late) => Err(unreachable(
@@ -186,11 +186,34 @@ fn why(kind: ErrorKind, error: &std::io::Error) -> String {
     }
 }
 
+/// Where to call the amphora, if a call makes sense.
+fn called(amphora: &Amphora) -> Result<SocketAddr, Trouble> {
+    let standing = amphora.standing();
+    match amphora.address {
+        Some(address) if standing.attempt => Ok(address.0),
+        _ => Err(Trouble::NotThere {
+            amphora: amphora.id,
+            why: standing.sentence.unwrap_or_default(),
+        }),
+    }
+}
+
+fn shown_address(amphora: &Amphora) -> String {
+    amphora
+        .address
+        .map(|address| address.to_string())
+        .unwrap_or_default()
+}
+
+/// What does not answer, with what Octavia says it is doing: half of the reasons are there.
 fn unreachable(amphora: &Amphora, address: SocketAddr, why: &str) -> Trouble {
     Trouble::Unreachable {
         amphora: amphora.id,
         address,
-        why: why.to_owned(),
+        why: match amphora.standing().sentence {
+            Some(sentence) => format!("{why}; {sentence}"),
+            None => why.to_owned(),
+        },
     }
 }
 
@@ -300,7 +323,7 @@ impl Dialling {
                     Some(grant.session()),
                     Event::UpstreamRefused {
                         amphora: grant.amphora().id.to_string().into(),
-                        address: grant.amphora().address.to_string().into(),
+                        address: shown_address(grant.amphora()).into(),
                         fault: trouble.code().into(),
                         detail: trouble.to_string().into(),
                     },
@@ -312,7 +335,7 @@ impl Dialling {
 }
 
 async fn dial_again(gateway: &Gateway, amphora: &Arc<Amphora>) -> Result<Dialled, Trouble> {
-    let address = amphora.address.0;
+    let address = called(amphora)?;
     let deadline = gateway.config().upstream.connect_timeout;
     match tokio::time::timeout(deadline, connect(gateway, amphora, address)).await {
         Ok(dialled) => dialled,
@@ -368,7 +391,7 @@ async fn log_in(
                     Some(recorder.session()),
                     Event::UpstreamOpened {
                         amphora: id.into(),
-                        address: amphora.address.to_string().into(),
+                        address: shown_address(&amphora).into(),
                         login_user: login.into(),
                         host_key: dialled.host_key.as_str().into(),
                         octavia_key: shown.into(),

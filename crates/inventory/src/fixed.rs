@@ -13,7 +13,7 @@ use ampgate_access::{
 };
 use async_trait::async_trait;
 
-use crate::{Inventory, InventoryError, Known, Resolution};
+use crate::{Condition, Inventory, InventoryError, Known, Resolution};
 
 /// The port of an amphora's sshd.
 const SSH: u64 = 22;
@@ -66,6 +66,10 @@ impl Inventory for Fixed {
     async fn all(&self) -> Result<Vec<Arc<Amphora>>, InventoryError> {
         Ok(self.known.all().to_vec())
     }
+
+    async fn condition(&self) -> Condition {
+        Condition::of_file(self.known.all().len())
+    }
 }
 
 /// The file, half read.
@@ -85,6 +89,10 @@ impl Reading<'_, '_> {
         let tags = table.strings("tags");
         let tags = tags.into_iter().map(|tag| tag.value.to_owned()).collect();
         let provider = table.string("provider").map_or("amphora", |p| p.value);
+        let flavor = table.string("flavor").map(|f| f.value.to_owned());
+        let availability_zone = table
+            .string("availability_zone")
+            .map(|zone| zone.value.to_owned());
         let balancer = match (id, name, project) {
             (Some(id), Some(name), Some(project)) => Some(Arc::new(LoadBalancer {
                 id,
@@ -93,6 +101,8 @@ impl Reading<'_, '_> {
                 project_name,
                 tags,
                 provider: provider.to_owned(),
+                flavor,
+                availability_zone,
             })),
             _ => None,
         };
@@ -117,6 +127,7 @@ impl Reading<'_, '_> {
         let names: Vec<String> = names.collect();
         let login_user = table.parsed("login_user", LoginUser::parse);
         let role = table.parsed_if_there("role", str::parse::<Role>);
+        let zone = table.string("zone").map(|zone| zone.value.to_owned());
         let compute_id = table.string("compute_id").map(|c| c.value.to_owned());
         let port = table.integer("port", 1, u64::from(u16::MAX)).unwrap_or(SSH);
         let port = u16::try_from(port).unwrap_or(22);
@@ -129,10 +140,12 @@ impl Reading<'_, '_> {
         self.amphorae.push(Arc::new(Amphora {
             id,
             names,
-            address,
+            address: Some(address),
             login_user,
             load_balancer: Arc::clone(balancer),
             role,
+            status: None,
+            zone,
             compute_id,
         }));
     }
@@ -171,7 +184,7 @@ impl Reading<'_, '_> {
 
     fn name(&mut self, name: At<&str>) -> Option<String> {
         if !is_static_name(name.value) {
-            let message = "a name has 1 to 255 of A-Z a-z 0-9 . _ - and does not begin with - . amphora- or lb-";
+            let message = "a name has 1 to 255 of A-Z a-z 0-9 . _ - and does not begin with - . amphora- or lb-, and is no compute-<uuid>";
             self.faults.add(name.span, message, None);
             return None;
         }

@@ -1,18 +1,30 @@
 //! In: a set of amphorae, from wherever they are known; the name of a target.
-//! Out: the amphora that the name means.
-//! Never: picks one of two load balancers silently: their names are their owners' to choose.
+//! Out: the amphorae that the name may mean, found by an index: tens of thousands cost no more than ten.
+//! Never: chooses between them; `meaning.rs` says what a name means.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 use std::sync::Arc;
 
-use ampgate_access::{Amphora, AmphoraId, LoadBalancer, LoadBalancerId, Member, Role, TargetName};
+use ampgate_access::{Amphora, AmphoraId, LoadBalancerId, TargetName, UpstreamAddr};
+use uuid::Uuid;
 
 use crate::Resolution;
+use crate::meaning::meaning;
+
+/// Places in [`Known::amphorae`], ascending, by some key.
+type Index<K> = HashMap<K, Vec<usize>>;
 
 /// Amphorae in the order of their ids.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     amphorae: Vec<Arc<Amphora>>,
+    by_balancer: Index<LoadBalancerId>,
+    /// Names with A to Z lower-cased: they are compared without regard to capitals first.
+    by_balancer_name: Index<String>,
+    by_name: Index<String>,
+    by_compute: Index<Uuid>,
+    by_address: Index<UpstreamAddr>,
 }
 
 impl Known {
@@ -22,9 +34,27 @@ impl Known {
         for amphora in amphorae {
             by_id.entry(amphora.id).or_insert(amphora);
         }
-        Self {
+        let mut known = Self {
             amphorae: by_id.into_values().collect(),
+            ..Self::default()
+        };
+        for (at, amphora) in known.amphorae.iter().enumerate() {
+            let balancer = &amphora.load_balancer;
+            put(&mut known.by_balancer, balancer.id, at);
+            let name = balancer.name.to_ascii_lowercase();
+            put(&mut known.by_balancer_name, name, at);
+            for name in &amphora.names {
+                put(&mut known.by_name, name.to_ascii_lowercase(), at);
+            }
+            let compute = amphora.compute_id.as_deref();
+            if let Some(id) = compute.and_then(|id| Uuid::try_parse(id).ok()) {
+                put(&mut known.by_compute, id, at);
+            }
+            if let Some(address) = amphora.address {
+                put(&mut known.by_address, address, at);
+            }
         }
+        known
     }
 
     /// All of them.
@@ -34,7 +64,13 @@ impl Known {
 
     /// The amphora with this id.
     pub fn by_id(&self, id: &AmphoraId) -> Option<&Arc<Amphora>> {
-        self.amphorae.iter().find(|amphora| amphora.id == *id)
+        let found = self.amphorae.binary_search_by_key(id, |amphora| amphora.id);
+        found.ok().and_then(|at| self.amphorae.get(at))
+    }
+
+    /// The amphorae with this address. Octavia may give the address of a server that is gone to a new one.
+    pub fn at_address(&self, address: UpstreamAddr) -> Vec<Arc<Amphora>> {
+        self.found(&self.by_address, &address)
     }
 
     /// What a name means.
@@ -45,120 +81,52 @@ impl Known {
     /// operator has to name the id. (Were the exact match preferred, a tenant could catch what was meant for
     /// another's `Web` by calling theirs `web`.)
     pub fn resolve(&self, name: &TargetName) -> Resolution {
+        meaning(name, self.candidates(name))
+    }
+
+    /// Every amphora that a name could mean, capitals, roles and members aside, in the order of their ids.
+    pub fn candidates(&self, name: &TargetName) -> Vec<Arc<Amphora>> {
         match name {
-            TargetName::AmphoraId(id) => self.pick(|amphora| amphora.id == *id),
-            TargetName::AmphoraPrefix(prefix) => {
-                self.pick(|amphora| amphora.id.to_string().starts_with(prefix.as_str()))
+            TargetName::AmphoraId(id) => self.by_id(id).cloned().into_iter().collect(),
+            TargetName::AmphoraPrefix(prefix) => self.with_prefix(prefix),
+            TargetName::LoadBalancer(id, _) => self.found(&self.by_balancer, id),
+            TargetName::LoadBalancerName(name, _) => {
+                self.found(&self.by_balancer_name, &name.to_ascii_lowercase())
             }
-            TargetName::Static(wanted) => self.by_text(wanted, |amphora, same| {
-                amphora.names.iter().any(|name| same(name))
-            }),
-            TargetName::LoadBalancer(id, member) => {
-                let of_balancer = self.matching(|amphora| amphora.load_balancer.id == *id);
-                of_one_balancer(of_balancer, *member)
-            }
-            TargetName::LoadBalancerName(wanted, member) => {
-                let found = self.by_text(wanted, |amphora, same| same(&amphora.load_balancer.name));
-                match found {
-                    Resolution::None => Resolution::None,
-                    Resolution::One(amphora) => of_one_balancer(vec![amphora], *member),
-                    Resolution::Many(amphorae) if balancers(&amphorae) == 1 => {
-                        of_one_balancer(amphorae, *member)
-                    }
-                    Resolution::Many(amphorae) => of_several(amphorae, *member),
-                }
-            }
+            TargetName::Compute(id) => self.found(&self.by_compute, id),
+            TargetName::Static(name) => self.found(&self.by_name, &name.to_ascii_lowercase()),
         }
     }
 
-    fn matching(&self, wanted: impl Fn(&Amphora) -> bool) -> Vec<Arc<Amphora>> {
-        // Through the whole list whatever is found: the time tells nothing.
-        let found = self.amphorae.iter().filter(|amphora| wanted(amphora));
+    fn found<K: Hash + Eq>(&self, index: &Index<K>, key: &K) -> Vec<Arc<Amphora>> {
+        let places = index.get(key).into_iter().flatten();
+        let found = places.filter_map(|at| self.amphorae.get(*at));
         found.cloned().collect()
     }
 
-    fn pick(&self, wanted: impl Fn(&Amphora) -> bool) -> Resolution {
-        resolution(self.matching(wanted))
-    }
-
-    fn by_text(
-        &self,
-        wanted: &str,
-        has: impl Fn(&Amphora, &dyn Fn(&str) -> bool) -> bool,
-    ) -> Resolution {
-        let exact = self.matching(|amphora| has(amphora, &|name| name == wanted));
-        let alike =
-            self.matching(|amphora| has(amphora, &|name| name.eq_ignore_ascii_case(wanted)));
-        let has_capitals = wanted.bytes().any(|b| b.is_ascii_uppercase());
-        resolution(if has_capitals && !exact.is_empty() {
-            exact
-        } else {
-            alike
-        })
+    /// Ids sort as they are written, so those with one beginning stand together.
+    fn with_prefix(&self, prefix: &str) -> Vec<Arc<Amphora>> {
+        let digits: String = prefix.chars().filter(|c| *c != '-').collect();
+        let bound = |fill: char| {
+            let rest = 32_usize.saturating_sub(digits.len());
+            let written = digits.chars().chain(std::iter::repeat_n(fill, rest));
+            Uuid::try_parse(&written.collect::<String>()).map(AmphoraId::from)
+        };
+        let (Ok(low), Ok(high)) = (bound('0'), bound('f')) else {
+            return Vec::new();
+        };
+        let from = self.amphorae.partition_point(|amphora| amphora.id < low);
+        let rest = self.amphorae.iter().skip(from);
+        rest.take_while(|amphora| amphora.id <= high)
+            .cloned()
+            .collect()
     }
 }
 
-fn resolution(mut found: Vec<Arc<Amphora>>) -> Resolution {
-    match (found.len(), found.pop()) {
-        (1, Some(one)) => Resolution::One(one),
-        (_, Some(last)) => {
-            found.push(last);
-            Resolution::Many(found)
-        }
-        (_, None) => Resolution::None,
-    }
-}
-
-fn balancers(amphorae: &[Arc<Amphora>]) -> usize {
-    let ids: BTreeSet<LoadBalancerId> = amphorae.iter().map(|a| a.load_balancer.id).collect();
-    ids.len()
-}
-
-/// The member that was asked for; without one, the amphora that serves: MASTER or STANDALONE by its configured role, or
-/// the only one there is.
-fn of_one_balancer(amphorae: Vec<Arc<Amphora>>, member: Option<Member>) -> Resolution {
-    let with = |roles: &[Role]| {
-        let found = amphorae
-            .iter()
-            .filter(|a| a.role.is_some_and(|role| roles.contains(&role)));
-        resolution(found.cloned().collect())
-    };
-    match member {
-        Some(Member::Master) => with(&[Role::Master]),
-        Some(Member::Backup) => with(&[Role::Backup]),
-        Some(Member::Index(n)) => {
-            let place = usize::try_from(n).ok().and_then(|n| n.checked_sub(1));
-            match place.and_then(|place| amphorae.get(place)) {
-                Some(amphora) => Resolution::One(Arc::clone(amphora)),
-                None => Resolution::None,
-            }
-        }
-        None => match with(&[Role::Master, Role::Standalone]) {
-            Resolution::None => resolution(amphorae),
-            found => found,
-        },
-    }
-}
-
-/// Several load balancers of one name: the amphora of each that the name would mean if it were alone.
-fn of_several(amphorae: Vec<Arc<Amphora>>, member: Option<Member>) -> Resolution {
-    let mut by_balancer: BTreeMap<LoadBalancerId, Vec<Arc<Amphora>>> = BTreeMap::new();
-    for amphora in amphorae {
-        let of: &LoadBalancer = &amphora.load_balancer;
-        by_balancer.entry(of.id).or_default().push(amphora);
-    }
-    let mut meant = Vec::new();
-    for of_balancer in by_balancer.into_values() {
-        match of_one_balancer(of_balancer, member) {
-            Resolution::None => {}
-            Resolution::One(amphora) => meant.push(amphora),
-            Resolution::Many(several) => meant.extend(several),
-        }
-    }
-    meant.sort_by_key(|amphora| amphora.id);
-    // Even if only one of them has such a member: the name alone does not say which load balancer was meant.
-    match meant.is_empty() {
-        true => Resolution::None,
-        false => Resolution::Many(meant),
+fn put<K: Hash + Eq>(index: &mut Index<K>, key: K, at: usize) {
+    let places = index.entry(key).or_default();
+    // An amphora may bear one name twice, in different capitals.
+    if places.last() != Some(&at) {
+        places.push(at);
     }
 }

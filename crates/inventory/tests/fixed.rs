@@ -64,6 +64,9 @@ fn meant(fixed: &Fixed, name: &str) -> String {
     match fixed.known().resolve(&TargetName::parse(name).expect(name)) {
         Resolution::None => "none".to_owned(),
         Resolution::One(a) => last(&a),
+        Resolution::AskWhichIsActive(all) => {
+            format!("ask {}", all.iter().map(last).collect::<Vec<_>>().join(" "))
+        }
         Resolution::Many(all) => format!(
             "many {}",
             all.iter().map(last).collect::<Vec<_>>().join(" ")
@@ -83,7 +86,13 @@ fn the_shipped_file_and_its_examples_load() {
     assert_eq!(fixed.known().all().len(), 2);
     let master = &fixed.known().all()[0];
     assert_eq!(master.names, ["web-a"]);
-    assert_eq!(master.address.to_string(), "172.24.0.23:22");
+    assert_eq!(master.address.unwrap().to_string(), "172.24.0.23:22");
+    assert_eq!(
+        fixed
+            .known()
+            .resolve(&TargetName::parse("compute-C0FFEE00-5b1e-4c2d-8f3a-6d7e8f9a0b1c").unwrap()),
+        Resolution::One(master.clone())
+    );
     assert_eq!(
         (
             master.load_balancer.name.as_str(),
@@ -119,6 +128,9 @@ fn members_of_a_load_balancer() {
         ("lb-plain.2", "11"),
         ("lb-plain.master", "none"),
         ("lb-single", "12"),
+        ("lb-pair.active", "ask 5 7"),
+        ("lb-single.active", "12"),
+        ("lb-absent.active", "none"),
         ("lb-absent", "none"),
         ("lb-5f3c1a7e-8d24-4f0a-b1c9-000000000000", "5"),
         ("lb-5f3c1a7e-8d24-4f0a-b1c9-000000000000.backup", "7"),

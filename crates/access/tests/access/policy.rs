@@ -1,7 +1,12 @@
 //! In: policies with mistakes in them.
 //! Out: each mistake found when the file is loaded, with its place.
 //! Never: a mistake that becomes a rule nobody meant.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use ampgate_access::*;
 
@@ -12,6 +17,36 @@ fn faults(text: &str) -> Vec<Fault> {
         Ok(_) => panic!("accepted: {text}"),
         Err(faults) => faults,
     }
+}
+
+#[test]
+fn what_only_octavia_knows_can_be_asked_for() {
+    let text = r#"@id("a") permit (principal, action, resource) when {
+        resource has status && resource.status != Status::"error" && resource has zone && resource.zone == "az1"
+        && resource.load_balancer has flavor && resource.load_balancer.flavor == "f"
+        && resource.load_balancer has availability_zone && resource.load_balancer.availability_zone == "az" };"#;
+    let policy = Policy::parse("policy.cedar", text).unwrap();
+    let users = kim(&[]);
+    let circumstances = at(MONDAY, None);
+    let kim = authenticated(&users, INSIDE, circumstances.now);
+    let bare = amphora("web", SHOP, &[], None);
+    assert!(!policy.may_connect(&kim, &bare, &circumstances));
+    let mut known = (*bare).clone();
+    let mut balancer = (*known.load_balancer).clone();
+    balancer.flavor = Some("f".to_owned());
+    balancer.availability_zone = Some("az".to_owned());
+    known.load_balancer = balancer.into();
+    known.zone = Some("az1".to_owned());
+    for status in Status::ALL {
+        known.status = Some(status);
+        let may = policy.may_connect(&kim, &known.clone().into(), &circumstances);
+        assert_eq!(may, status != Status::Error, "{status}");
+    }
+    let typo = text.replace("\"error\"", "\"eror\"");
+    assert!(faults(&typo)[0].message.contains("eror"));
+    // Optional: it has to be asked whether it is there.
+    let rash = "permit (principal, action, resource) when { resource.zone == \"az1\" };";
+    assert!(!faults(rash).is_empty());
 }
 
 #[test]

@@ -64,6 +64,16 @@ fn names_and_their_meaning() {
             "lb-größe".into(),
             "LoadBalancerName(\"größe\", None)".into(),
         ),
+        (
+            "lb-web.ACTIVE".into(),
+            "LoadBalancerName(\"web\", Some(Active))".into(),
+        ),
+        (
+            format!("Compute-{}", ID.to_uppercase()),
+            format!("Compute({ID})"),
+        ),
+        // No id behind it: a name like any other, as before there was this form.
+        ("compute-1".into(), "Static(\"compute-1\")".into()),
         ("web-a".into(), "Static(\"web-a\")".into()),
         ("10.0.0.1".into(), "Static(\"10.0.0.1\")".into()),
     ] {

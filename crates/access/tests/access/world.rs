@@ -50,7 +50,7 @@ pub fn amphora(name: &str, project: &str, tags: &[&str], role: Option<Role>) -> 
     Arc::new(Amphora {
         id: AmphoraId::parse(&format!("93b939b{digit}-1c4e-4b8e-9d0c-0e1f6c1d2a3b")).unwrap(),
         names: vec![format!("{name}-a")],
-        address: UpstreamAddr(SocketAddr::from(([172, 24, 0, 23], 22))),
+        address: Some(UpstreamAddr(SocketAddr::from(([172, 24, 0, 23], 22)))),
         login_user: LoginUser::parse("cloud-user").unwrap(),
         load_balancer: Arc::new(LoadBalancer {
             id: LoadBalancerId::parse(&format!("5f3c1a7{digit}-8d24-4f0a-b1c9-2e6d7a8b9c0d"))
@@ -60,8 +60,12 @@ pub fn amphora(name: &str, project: &str, tags: &[&str], role: Option<Role>) -> 
             project_name: None,
             tags: tags.iter().map(|t| (*t).to_owned()).collect(),
             provider: "amphora".to_owned(),
+            flavor: None,
+            availability_zone: None,
         }),
         role,
+        status: None,
+        zone: None,
         compute_id: None,
     })
 }

@@ -10,7 +10,8 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::{Outcome, count, load};
+use super::{Failure, Outcome, count, load};
+use crate::rules;
 
 #[derive(Args)]
 #[command(
@@ -25,6 +26,7 @@ pub struct Check {
 impl Check {
     pub fn run(self, config: &Path) -> Outcome {
         let rules = load(config)?;
+        rules::credential(&rules.config, config).map_err(Failure::Faults)?;
         if !self.quiet {
             print!("{}", rules.config.to_toml());
             eprintln!(

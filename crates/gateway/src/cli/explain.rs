@@ -74,7 +74,7 @@ pub struct WhatCan {
 
 impl Explain {
     pub fn run(self, config: &Path) -> Outcome {
-        let rules = load(config)?;
+        let rules = load(config)?.with_last_known();
         let user = user(&rules, &self.user)?;
         let circumstances = self.asking.circumstances();
         let subject = user.subject(self.asking.from);
@@ -118,7 +118,7 @@ impl Explain {
 
 impl WhoCan {
     pub fn run(self, config: &Path) -> Outcome {
-        let rules = load(config)?;
+        let rules = load(config)?.with_last_known();
         let circumstances = self.asking.circumstances();
         let mut found = Vec::new();
         for amphora in amphorae(&rules, &self.target)? {
@@ -135,7 +135,7 @@ impl WhoCan {
 
 impl WhatCan {
     pub fn run(self, config: &Path) -> Outcome {
-        let rules = load(config)?;
+        let rules = load(config)?.with_last_known();
         let all = asked(rules.inventory.all())?;
         let found = rules.policy.what_can(
             user(&rules, &self.user)?,
@@ -193,7 +193,7 @@ fn amphorae(rules: &Rules, target: &str) -> anyhow::Result<Vec<Arc<Amphora>>> {
         TargetName::parse(target).with_context(|| format!("{target:?} is no target name"))?;
     match asked(rules.inventory.resolve(&name))? {
         Resolution::One(amphora) => Ok(vec![amphora]),
-        Resolution::Many(amphorae) => Ok(amphorae),
+        Resolution::Many(amphorae) | Resolution::AskWhichIsActive(amphorae) => Ok(amphorae),
         Resolution::None => bail!("the inventory knows no {target}"),
     }
 }

@@ -56,6 +56,8 @@ impl Serve {
         start_log(&rules.config.log)?;
         if self.relay || !rules.config.signer.start {
             may_listen(&rules.config)?;
+            // As the user that will read it.
+            rules::credential(&rules.config, path).map_err(Failure::Faults)?;
             return relay(path, rules).map_err(Failure::Other);
         }
         supervise(path, &rules.config).map_err(Failure::Other)
@@ -373,6 +375,9 @@ async fn reload(gateway: &Arc<Gateway>) {
                 .collect();
             rules.config = Arc::clone(&config);
             gateway.replace_rules(rules);
+            if let Some(octavia) = &gateway.octavia {
+                octavia.hurry();
+            }
             let revoked = keeping::review_now(gateway).await;
             tracing::info!(revoked, "reloaded");
             gateway.journal(
