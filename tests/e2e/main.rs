@@ -11,4 +11,5 @@ mod admin;
 mod attacks;
 mod evidence;
 mod fidelity;
+mod openstack;
 mod walk;

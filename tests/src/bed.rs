@@ -108,11 +108,16 @@ impl Bed {
         path
     }
 
+    /// Name of the controller's network namespace.
+    pub fn namespace(&self) -> String {
+        format!("{}-ctl", self.name)
+    }
+
     /// `program` in the controller's network namespace.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("ip");
         command
-            .args(["netns", "exec", &format!("{}-ctl", self.name)])
+            .args(["netns", "exec", &self.namespace()])
             .arg(program);
         command
     }

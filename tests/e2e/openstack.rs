@@ -1,0 +1,157 @@
+//! In: a real Keystone and octavia-api, whose database names the real amphorae of the bed. Out: they are reached by name.
+//! Never: an inventory file.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::Stdio,
+    time::Duration,
+};
+
+use ampgate_tests::{A, B, BARE, Client, Cloud, Gateway, Outcome, outcome::until, run};
+
+fn ssh(client: &Client, host: &str, command: &str) -> Outcome {
+    let mut ssh = client.command("ssh");
+    ssh.arg("-F")
+        .arg(client.config())
+        .args(["-J", "gateway", host, command]);
+    run(ssh, b"")
+}
+
+/// Without a jump: OpenSSH shows what a session says, but not why a jump was refused.
+fn direct(client: &Client, target: &str) -> Outcome {
+    let mut ssh = client.command("ssh");
+    ssh.arg("-F")
+        .arg(client.config())
+        .args([&format!("plain+{target}@gateway"), "true"]);
+    run(ssh, b"")
+}
+
+/// By name, member, id and prefix; what one may not reach is answered like what does not exist; of two load balancers with
+/// one name neither is guessed.
+#[test]
+fn load_balancers_are_found_by_name() {
+    let cloud = Cloud::up("names");
+    let gateway = Gateway::start(|setup| cloud.inventory_of(setup, "read-only"));
+    let alice = gateway.client("alice");
+    let master = A.target();
+    let lb = format!("lb-{}", A.lb.0);
+    for (host, lands_on) in [
+        ("lb-cmp-was-lb", master.as_str()),
+        ("lb-cmp-was-lb.master", &master),
+        ("root@lb-cmp-was-lb.backup", &B.target()),
+        ("netns@lb-cmp-was-lb", &master),
+        (&lb, &master),
+        (&master, &master),
+        ("amphora-b4c12d77", &B.target()),
+        ("lb-edge", &BARE.target()),
+    ] {
+        until(&format!("{host} is known"), Duration::from_secs(30), || {
+            ssh(&alice, host, "true").code == Some(0)
+        });
+        ssh(&alice, host, "hostname").good().says(lands_on);
+    }
+    assert_ne!(ssh(&alice, "lb-web", "true").code, Some(0));
+    let two = direct(&alice, "lb-web");
+    assert_eq!(
+        two.err().matches("amphora-0dead000-").count(),
+        2,
+        "one of each is named, to choose from: {two:?}"
+    );
+    // bob may reach cmp-was-lb, and learns nothing of what else there is.
+    let bob = gateway.client("bob");
+    ssh(&bob, "lb-cmp-was-lb", "hostname").good().says(&master);
+    let shape = |host: &str| {
+        assert_ne!(ssh(&bob, host, "true").code, Some(0), "{host}");
+        let said = direct(&bob, host).exits(253);
+        let words: Vec<String> = said.err().split_whitespace().map(str::to_owned).collect();
+        let shown = words.join(" ").replace(host, "TARGET");
+        shown.split("session").next().unwrap().to_owned()
+    };
+    assert_eq!(shape("lb-edge"), shape("lb-nothing-at-all"));
+    assert_eq!(shape("lb-web"), shape("lb-nothing-at-all"));
+}
+
+/// With Octavia and Keystone down the last known list serves, sessions go on, a restart changes nothing; when they are back,
+/// so is the gateway.
+#[test]
+fn a_cloud_that_is_down_locks_nobody_out() {
+    let cloud = Cloud::up("down");
+    let mut gateway = Gateway::start(|setup| cloud.inventory_of(setup, "reader"));
+    let alice = gateway.client("alice");
+    let reached = |host: &str, lands_on: &str| {
+        until(host, Duration::from_secs(60), || {
+            let said = ssh(&alice, host, "hostname");
+            said.code == Some(0) && said.out().contains(lands_on)
+        });
+    };
+    reached("lb-cmp-was-lb", A.id);
+    cloud.run("stop", &["all"]);
+    std::thread::sleep(Duration::from_secs(3));
+    ssh(&alice, "lb-cmp-was-lb", "hostname").good().says(A.id);
+    ssh(&alice, "lb-edge", "hostname").good().says(BARE.id);
+    gateway.restart();
+    ssh(&alice, "lb-cmp-was-lb", "hostname").good().says(A.id);
+    cloud.run("start", &["all"]);
+    let new = "0a3b1c2d-1111-4222-8333-444455556666";
+    cloud.run(
+        "failover",
+        &[
+            "cmp-was-lb",
+            "--old",
+            A.id,
+            "--new",
+            new,
+            "--address",
+            BARE.address,
+        ],
+    );
+    // The name follows: another amphora, with a host key of its own, and no question.
+    reached("lb-cmp-was-lb.master", BARE.id);
+    let pinned: Vec<_> = gateway
+        .journal()
+        .into_iter()
+        .filter(|event| event.to_string().contains(new))
+        .collect();
+    assert!(!pinned.is_empty(), "the new amphora is in the journal");
+}
+
+/// An amphora that is replaced while somebody is on it: the session ends, and says why.
+#[test]
+fn a_failover_ends_the_session_on_the_old_amphora() {
+    let cloud = Cloud::up("failover");
+    let gateway = Gateway::start(|setup| cloud.inventory_of(setup, "full"));
+    let alice = gateway.client("alice");
+    until("the list", Duration::from_secs(30), || {
+        ssh(&alice, "lb-cmp-was-lb.backup", "true").code == Some(0)
+    });
+    let mut open = alice.command("ssh");
+    open.arg("-F")
+        .arg(alice.config())
+        .args([
+            "-J",
+            "gateway",
+            "lb-cmp-was-lb.backup",
+            "echo in; sleep 600",
+        ])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut open = open.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(open.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(line, "in\n");
+    cloud.run(
+        "failover",
+        &["cmp-was-lb", "--old", B.id, "--address", BARE.address],
+    );
+    let mut told = String::new();
+    open.stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut told)
+        .unwrap();
+    assert!(told.contains("this session ends"), "{told}");
+    assert_eq!(open.wait().unwrap().code(), Some(253), "{told}");
+}
