@@ -86,12 +86,24 @@ fn a_cloud_that_is_down_locks_nobody_out() {
     };
     reached("lb-cmp-was-lb", A.id);
     cloud.run("stop", &["all"]);
-    std::thread::sleep(Duration::from_secs(3));
+    let status = || gateway.ampgate(&["status"]).good().out();
+    until("the gateway knows", Duration::from_secs(60), || {
+        status().contains("amphorae, down (")
+    });
     ssh(&alice, "lb-cmp-was-lb", "hostname").good().says(A.id);
+    let mut greeted = alice.command("ssh");
+    greeted.arg("-F").arg(alice.config()).arg("gateway");
+    run(greeted, b"")
+        .good()
+        .says("OpenStack has not been heard since");
     ssh(&alice, "lb-edge", "hostname").good().says(BARE.id);
     gateway.restart();
     ssh(&alice, "lb-cmp-was-lb", "hostname").good().says(A.id);
     cloud.run("start", &["all"]);
+    until("it is heard again", Duration::from_secs(60), || {
+        let status = gateway.ampgate(&["status"]).good().out();
+        status.contains("amphorae, fresh (")
+    });
     let new = "0a3b1c2d-1111-4222-8333-444455556666";
     cloud.run(
         "failover",
@@ -152,6 +164,9 @@ fn a_failover_ends_the_session_on_the_old_amphora() {
         .unwrap()
         .read_to_string(&mut told)
         .unwrap();
-    assert!(told.contains("this session ends"), "{told}");
+    assert!(
+        told.contains(&format!("{} was replaced by amphora-", B.target())),
+        "{told}"
+    );
     assert_eq!(open.wait().unwrap().code(), Some(253), "{told}");
 }

@@ -7,7 +7,7 @@ use ampgate_access::{
     Amphora, Circumstances, Grant, NO_SUCH_AMPHORA, Principal, Requested, SessionId, TargetName,
 };
 use ampgate_audit::{About, Event};
-use ampgate_inventory::Resolution;
+use ampgate_inventory::{Resolution, State, show_age};
 use jiff::Timestamp;
 
 use crate::ask::Asked;
@@ -312,8 +312,17 @@ pub async fn greeting(
     if lines.is_empty() {
         lines.push("  (none: ask an admin to run `ampgate what-can` for you)".to_owned());
     }
+    let condition = rules.inventory.condition().await;
+    let old = match (condition.state, condition.age) {
+        (State::Fixed | State::Fresh, _) => String::new(),
+        (_, Some(age)) => format!(
+            "What is known of the amphorae is {} old; OpenStack has not been heard since.\n",
+            show_age(age)
+        ),
+        (_, None) => "OpenStack has not been heard yet.\n".to_owned(),
+    };
     format!(
-        "ampgate: hello {}. This gateway gives no shell of its own.\nYou may reach:\n{}\nType  ssh -J {gateway} amphora-<uuid>   (root@ or netns@ before the name for another landing)\n",
+        "ampgate: hello {}. This gateway gives no shell of its own.\n{old}You may reach:\n{}\nType  ssh -J {gateway} amphora-<uuid>   (root@ or netns@ before the name for another landing)\n",
         principal.name(),
         lines.join("\n"),
     )

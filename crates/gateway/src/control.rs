@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ampgate_access::SessionId;
 use ampgate_audit::{Event, Page, Query, SessionRow};
+use ampgate_inventory::Condition;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -86,6 +87,22 @@ pub struct Status {
     pub pins: usize,
     pub index_behind: u64,
     pub sealing_key: String,
+    pub inventory: Inventory,
+}
+
+/// How what is known of amphorae stands.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Inventory {
+    /// fixed, fresh, stale, down or gone.
+    pub state: String,
+    /// Since Octavia said it; none for a file, or where nothing is known.
+    pub age_seconds: Option<u64>,
+    pub amphorae: usize,
+    /// What is wrong.
+    pub fault: Option<String>,
+    /// Rows that could not be used; the first of them.
+    pub unusable: Vec<String>,
+    pub unusable_rows: usize,
 }
 
 /// Binds the socket. Anybody may connect; who may ask is decided by the user id that the system names.
@@ -241,7 +258,7 @@ async fn answer(gateway: &Arc<Gateway>, uid: u32, request: Request) -> Answer {
                 }
             }
         }
-        Request::Status => Answer::Status(Box::new(status(gateway))),
+        Request::Status => Answer::Status(Box::new(status(gateway).await)),
     }
 }
 
@@ -255,7 +272,7 @@ fn no_such(session: &str) -> String {
     format!("there is no session {}", session.escape_debug())
 }
 
-fn status(gateway: &Gateway) -> Status {
+async fn status(gateway: &Gateway) -> Status {
     let (connections, unauthenticated) = gateway.places.now();
     let totals = &gateway.totals;
     let (mut recorded, mut relayed) = (
@@ -286,6 +303,18 @@ fn status(gateway: &Gateway) -> Status {
         pins: gateway.pins.count(),
         index_behind: gateway.index_behind(),
         sealing_key: gateway.sealing_key.fingerprint(),
+        inventory: inventory(gateway.rules().inventory.condition().await),
+    }
+}
+
+fn inventory(condition: Condition) -> Inventory {
+    Inventory {
+        state: condition.state.as_str().to_owned(),
+        age_seconds: condition.age.map(|age| age.as_secs()),
+        amphorae: condition.amphorae,
+        fault: condition.sentence,
+        unusable: condition.faults,
+        unusable_rows: condition.fault_count,
     }
 }
 

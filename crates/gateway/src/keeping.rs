@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ampgate_access::Grant;
+use ampgate_access::{Amphora, Grant};
 use jiff::Timestamp;
 
 use crate::gateway::Gateway;
@@ -129,7 +129,7 @@ async fn still_allowed(rules: &Rules, grant: &Grant, now: Timestamp) -> Result<(
         .map_err(|gone| gone.to_string())?;
     let amphora = match rules.inventory.by_id(&grant.amphora().id).await {
         Ok(Some(amphora)) => amphora,
-        Ok(None) => return Err("the amphora has left the inventory".to_owned()),
+        Ok(None) => return Err(gone(rules, grant.amphora()).await),
         // An inventory that cannot be asked decides nothing: the last known amphora stands.
         Err(_) => Arc::clone(grant.amphora()),
     };
@@ -137,4 +137,21 @@ async fn still_allowed(rules: &Rules, grant: &Grant, now: Timestamp) -> Result<(
         .policy
         .recheck(grant, &principal, &amphora, now)
         .map_err(|refusal| refusal.ended_text().to_owned())
+}
+
+/// Why an amphora is not there any more: a failover puts another one of the same role in its place.
+async fn gone(rules: &Rules, amphora: &Amphora) -> String {
+    let all = rules.inventory.all().await.unwrap_or_default();
+    let successor = all.iter().find(|other| {
+        other.load_balancer.id == amphora.load_balancer.id
+            && other.role.is_some()
+            && other.role == amphora.role
+    });
+    match successor {
+        Some(new) => format!(
+            "amphora-{} was replaced by amphora-{}; the load balancer's name leads there",
+            amphora.id, new.id
+        ),
+        None => "the amphora has left the inventory".to_owned(),
+    }
 }

@@ -3,8 +3,10 @@
 #![allow(clippy::print_stdout, reason = "a command line talks on stdout")]
 
 use std::path::Path;
+use std::time::Duration;
 
 use ampgate_audit::SessionRow;
+use ampgate_inventory::show_age;
 use clap::{Args, Subcommand};
 use jiff::{Timestamp, Zoned};
 
@@ -270,10 +272,27 @@ impl Status {
                 format!("{} journal lines behind", status.index_behind),
             ),
             ("sealing key", status.sealing_key.clone()),
+            ("inventory", inventory(&status.inventory)),
         ];
         table(&facts.map(|(name, value)| vec![name.to_owned(), value]))?;
         Ok(())
     }
+}
+
+/// "4 amphorae, fresh (3 s old)", and what is wrong.
+fn inventory(inventory: &control::Inventory) -> String {
+    let mut said = format!("{} amphorae, {}", inventory.amphorae, inventory.state);
+    if let Some(age) = inventory.age_seconds {
+        said += &format!(" ({} old)", show_age(Duration::from_secs(age)));
+    }
+    if let Some(fault) = &inventory.fault {
+        said += &format!("; {fault}");
+    }
+    if inventory.unusable_rows > 0 {
+        let first = inventory.unusable.first().map_or("", String::as_str);
+        said += &format!("; {} rows are of no use: {first}", inventory.unusable_rows);
+    }
+    said
 }
 
 /// A moment as people type it.
