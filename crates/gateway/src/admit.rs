@@ -96,17 +96,21 @@ pub async fn resolve(
     let (mut candidates, mut ask_which) = candidates(found);
     let reaches =
         |amphora: &Arc<Amphora>| rules.policy.may_connect(principal, amphora, &circumstances);
-    // A name that means nothing was asked for, which may take a while. So is one that leads to a refusal: the two take
-    // the same time, and what was forbidden may belong to another by now.
-    if let Some(name) = name
-        && !candidates.is_empty()
+    // Twice the work for whatever leads to a refusal. A name that means nothing was asked for, which may take a while: so is
+    // one that is forbidden (it may belong to another by now). And each is decided before and after that.
+    let nothing = || {
+        rules.policy.decide_decoy(principal, &circumstances);
+    };
+    if candidates.is_empty() {
+        nothing();
+    } else if let Some(name) = name
         && !candidates.iter().any(reaches)
     {
         let anew = rules.inventory.resolve_anew(name).await;
         (candidates, ask_which) = self::candidates(anew.unwrap_or(Resolution::None));
     }
     if candidates.is_empty() {
-        rules.policy.decide_decoy(principal, &circumstances);
+        nothing();
     }
     let (mut reachable, forbidden): (Vec<_>, Vec<_>) = candidates.into_iter().partition(reaches);
     if ask_which && !reachable.is_empty() {
