@@ -45,9 +45,11 @@ fn load_balancers_are_found_by_name() {
         ("amphora-b4c12d77", &B.target()),
         ("lb-edge", &BARE.target()),
     ] {
-        until(&format!("{host} is known"), Duration::from_secs(180), || {
-            ssh(&alice, host, "true").code == Some(0)
-        });
+        until(
+            &format!("{host} is known"),
+            Duration::from_secs(180),
+            || ssh(&alice, host, "true").code == Some(0),
+        );
         ssh(&alice, host, "hostname").good().says(lands_on);
     }
     assert_ne!(ssh(&alice, "lb-web", "true").code, Some(0));
