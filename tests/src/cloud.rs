@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
-    os::unix::fs::{PermissionsExt, chown},
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
 };
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     bed::{bed, script},
-    gateway::Setup,
+    gateway::{Setup, give},
     outcome::{Outcome, run},
 };
 
@@ -70,13 +70,7 @@ impl Cloud {
         let secret = setup.dir.join("octavia.secret");
         fs::write(&secret, credential["secret"].as_str().unwrap()).unwrap();
         fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
-        let owner = fs::metadata(setup.dir.join("keys/sealing")).unwrap();
-        let gateway = fs::metadata(setup.dir.join("recordings")).unwrap();
-        let (uid, gid) = {
-            use std::os::unix::fs::MetadataExt;
-            (gateway.uid(), owner.gid())
-        };
-        chown(&secret, Some(uid), Some(gid)).unwrap();
+        give(&secret, &setup.dir.join("recordings"));
         setup.inventory = String::new();
         for line in [
             format!("auth_url = {}", self.facts["auth_url"]),

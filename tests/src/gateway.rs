@@ -412,7 +412,7 @@ pub fn users(keys: &BTreeMap<String, PathBuf>) -> String {
 }
 
 /// Gives `path` to the owner of `like`.
-fn give(path: &Path, like: &Path) {
+pub(crate) fn give(path: &Path, like: &Path) {
     use std::os::unix::fs::{MetadataExt, chown};
     let owner = fs::metadata(like).unwrap();
     chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();

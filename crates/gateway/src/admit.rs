@@ -93,26 +93,27 @@ pub async fn resolve(
         None => Resolution::None,
     };
     let circumstances = now(None);
-    let (mut candidates, mut ask_which) = candidates(found);
-    let reaches =
-        |amphora: &Arc<Amphora>| rules.policy.may_connect(principal, amphora, &circumstances);
+    let decide = |candidates: Vec<Arc<Amphora>>| -> (Vec<_>, Vec<_>) {
+        if candidates.is_empty() {
+            rules.policy.decide_decoy(principal, &circumstances);
+        }
+        candidates
+            .into_iter()
+            .partition(|amphora| rules.policy.may_connect(principal, amphora, &circumstances))
+    };
+    let (known, mut ask_which) = candidates(found);
+    let means_something = !known.is_empty();
+    let (mut reachable, mut forbidden) = decide(known);
     // Twice the work for whatever leads to a refusal. A name that means nothing was asked for, which may take a while: so is
     // one that is forbidden (it may belong to another by now). And each is decided before and after that.
-    let nothing = || {
-        rules.policy.decide_decoy(principal, &circumstances);
-    };
-    if candidates.is_empty() {
-        nothing();
-    } else if let Some(name) = name
-        && !candidates.iter().any(reaches)
-    {
-        let anew = rules.inventory.resolve_anew(name).await;
-        (candidates, ask_which) = self::candidates(anew.unwrap_or(Resolution::None));
+    if reachable.is_empty() {
+        let mut anew = Vec::new();
+        if means_something && let Some(name) = name {
+            let found = rules.inventory.resolve_anew(name).await;
+            (anew, ask_which) = candidates(found.unwrap_or(Resolution::None));
+        }
+        (reachable, forbidden) = decide(anew);
     }
-    if candidates.is_empty() {
-        nothing();
-    }
-    let (mut reachable, forbidden): (Vec<_>, Vec<_>) = candidates.into_iter().partition(reaches);
     if ask_which && !reachable.is_empty() {
         return Err(Trouble::Denied(
             "which amphora is active has to be asked of the amphorae, and this gateway does not do that yet; say .master, .backup or .1, .2, …"

@@ -236,9 +236,9 @@ pub async fn answer(down: &Downstream, yes: bool) {
 }
 
 /// Says that no more output comes, once.
-pub async fn end_of_output(down: &Downstream) {
-    if !down.ended.swap(true, Ordering::Relaxed) {
-        let _ = down.write.eof().await;
+pub async fn end_of_output(write: &ChannelWriteHalf<Msg>, ended: &AtomicBool) {
+    if !ended.swap(true, Ordering::Relaxed) {
+        let _ = write.eof().await;
     }
 }
 

@@ -258,7 +258,7 @@ impl Output<'_> {
                     client.exit(&message).await;
                     self.exit = Some((exit, message));
                 }
-                Piece::Eof => client.end_of_output().await,
+                Piece::Eof => ask::end_of_output(client.write, client.ended).await,
                 Piece::Close => return Ok(false),
             }
         }
@@ -378,12 +378,6 @@ impl Client<'_> {
             Stream::Stdout => self.write.data_bytes(bytes).await,
             Stream::Stderr => self.write.extended_data_bytes(STDERR, bytes).await,
         };
-    }
-
-    async fn end_of_output(&self) {
-        if !self.ended.swap(true, Ordering::Relaxed) {
-            let _ = self.write.eof().await;
-        }
     }
 
     /// How the program ended, as the amphora said it.

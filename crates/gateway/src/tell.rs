@@ -42,7 +42,7 @@ pub async fn text(down: &Downstream, pty: bool, text: &str, status: u32) {
 /// The program has ended and everything of it is said: closes the channel.
 pub async fn done(down: &Downstream) {
     let _ = tokio::time::timeout(PATIENCE, async {
-        ask::end_of_output(down).await;
+        ask::end_of_output(&down.write, &down.ended).await;
         let _ = down.write.close().await;
     })
     .await;
@@ -60,7 +60,7 @@ pub fn line(pty: bool, sentence: &str) -> Vec<u8> {
 async fn close(down: &Downstream, status: u32) {
     let _ = tokio::time::timeout(PATIENCE, async {
         let _ = down.write.exit_status(status).await;
-        ask::end_of_output(down).await;
+        ask::end_of_output(&down.write, &down.ended).await;
         let _ = down.write.close().await;
     })
     .await;
