@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A client without manners, on paramiko: what no OpenSSH client would send.
 
-    attack.py ATTACK        doors | requests | states | keys | slow | names | probe
+    attack.py ATTACK        doors | requests | states | factors | keys | slow | names | probe | logins
 
 Environment: PORT (of the gateway), KEY (private key), OPERATOR, AMPHORA (target name); more where noted. Prints
 one JSON object: what was tried, and what came of it. The tests know what must have come.
@@ -357,6 +357,110 @@ def states():
     found["rekey"] = "stays" if t.is_active() else "ended"
     t.close()
     print(json.dumps(found))
+
+
+# --- row 5: factors ---------------------------------------------------------------------------------------
+
+
+class Typed(paramiko.auth_handler.AuthHandler):
+    """Answers the prompts with ANSWERS in their order; before one of them, does what DISTRACT says."""
+
+    def __init__(self, t, user, answers, distract, before):
+        super().__init__(t)
+        self.user, self.answers, self.distract, self.before, self.asked = user, list(answers), distract, before, 0
+
+    def begin(self):
+        self.transport.auth_handler = self
+        self.auth_event = threading.Event()
+        self.auth_method, self.username = "keyboard-interactive", self.user
+        self.interactive_handler = self.answer
+        self.submethods = ""
+        service(self.transport)
+
+    def answer(self, title, instructions, prompts):
+        self.asked += 1
+        if self.asked == self.before:
+            self.distract(self.transport)
+        return [self.answers.pop(0) if self.answers else "" for _ in prompts]
+
+
+def another_request(user, method, rest=b""):
+    def send(t):
+        m = Message()
+        m.add_byte(bytes([50]))
+        for word in (user, "ssh-connection", method):
+            m.add_string(word)
+        m.add_bytes(rest)
+        t._send_message(m)
+
+    return send
+
+
+def factors():
+    """OPERATOR's PASSWORD is right and CODE too, but somebody else asks to be let in between: OTHER."""
+    found = {}
+    languages = text("", "")
+    for name, before, distract in [
+        ("nothing between", 0, None),
+        ("another's code", 2, another_request(E["OTHER"], "keyboard-interactive", languages)),
+        ("another's none", 2, another_request(E["OTHER"], "none")),
+        ("another's password prompt", 1, another_request(E["OTHER"], "keyboard-interactive", languages)),
+        ("one's own, begun anew", 2, another_request(E["OPERATOR"], "keyboard-interactive", languages)),
+    ]:
+        if name not in E.get("ONLY", name):
+            continue
+        t = transport(dial())
+        typed = Typed(t, E["OPERATOR"], [E["PASSWORD"], E["CODE"]], distract, before)
+        typed.begin()
+        typed.auth_event.wait(PATIENCE)
+        time.sleep(1)
+        found[name] = "in" if typed.is_authenticated() else "out"
+        t.close()
+    print(json.dumps(found))
+
+
+def one_login(user, password, n):
+    sock = socket.socket()
+    # Each from an address of its own: from one address a name is soon not tried any more.
+    sock.bind((f"127.{1 + n // 62500}.{n // 250 % 250}.{1 + n % 250}", 0))
+    sock.settimeout(PATIENCE)
+    sock.connect(("127.0.0.1", int(E["PORT"])))
+    t = transport(sock)
+    t.auth_timeout = 60
+    asked, answer = [], "in"
+    try:
+        t.auth_interactive(user, lambda title, said, prompts: asked.append(time.perf_counter()) or [password for _ in prompts])
+    except paramiko.SSHException as fault:
+        answer = f"{type(fault).__name__} {fault}"
+    spent = time.perf_counter() - asked[0] if asked else None
+    t.close()
+    return spent, f"{answer} after {len(asked)} prompts"
+
+
+def logins():
+    """COUNT refused logins of each of the three kinds in PEOPLE ({kind: [user, password]}), in turn, AT_ONCE: answers, medians."""
+    people = json.loads(E["PEOPLE"])
+    todo = [(kind, n * len(people) + k) for n in range(int(E["COUNT"])) for k, kind in enumerate(sorted(people))]
+    times, answers, lock = {k: [] for k in people}, {k: set() for k in people}, threading.Lock()
+
+    def work():
+        while True:
+            with lock:
+                if not todo:
+                    return
+                kind, n = todo.pop()
+            spent, answer = one_login(*people[kind], n)
+            with lock:
+                times[kind].append(spent)
+                answers[kind].add(answer)
+
+    workers = [threading.Thread(target=work) for _ in range(int(E.get("AT_ONCE", "6")))]
+    for w in workers:
+        w.start()
+    for w in workers:
+        w.join()
+    medians = {k: round(sorted(t)[len(t) // 2] * 1000, 1) for k, t in times.items()}
+    print(json.dumps({"median ms": medians, "answers": {k: sorted(v) for k, v in answers.items()}}))
 
 
 # --- row 6: keys ------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -56,6 +57,8 @@ impl Land {
 pub struct Client {
     home: tempfile::TempDir,
     operator: String,
+    /// The program that types for the operator, if they have no key.
+    asked: Option<PathBuf>,
 }
 
 impl Client {
@@ -78,6 +81,35 @@ impl Client {
         }
     }
 
+    /// `operator` of `gateway`, who has no key, and types `password` and `code` when asked for them, once each.
+    pub fn by_password(gateway: &Gateway, operator: &str, password: &str, code: &str) -> Client {
+        let none = Path::new("none");
+        let mut client = Client::new(gateway, operator, none);
+        client.file("password", password);
+        client.file("code", code);
+        let home = client.home().to_owned();
+        let types = client.file(
+            "types",
+            format!(
+                "#!/bin/sh\necho \"$1\" >> {home}/prompts\ncase \"$1\" in *Verification*) cat {home}/code;; *) cat {home}/password;; esac\n",
+                home = home.display()
+            ),
+        );
+        fs::set_permissions(&types, fs::Permissions::from_mode(0o700)).unwrap();
+        let config = fs::read_to_string(client.config()).unwrap();
+        let typed =
+            "Host *\n  BatchMode no\n  PubkeyAuthentication no\n  NumberOfPasswordPrompts 1\n";
+        fs::write(client.config(), format!("{typed}{config}")).unwrap();
+        client.asked = Some(types);
+        client
+    }
+
+    /// What was asked of the operator, a line each.
+    pub fn prompts(&self) -> Vec<String> {
+        let asked = fs::read_to_string(self.home().join("prompts")).unwrap_or_default();
+        asked.lines().map(str::to_owned).collect()
+    }
+
     /// One that knows no gateway.
     pub fn direct_only() -> Client {
         let home = tempfile::Builder::new()
@@ -96,6 +128,7 @@ impl Client {
         Client {
             home,
             operator: "cloud-user".to_owned(),
+            asked: None,
         }
     }
 
@@ -151,6 +184,11 @@ impl Client {
             .env("USER", "operator")
             .env("TERM", "xterm-256color")
             .current_dir(self.home.path());
+        if let Some(types) = &self.asked {
+            command
+                .env("SSH_ASKPASS", types)
+                .env("SSH_ASKPASS_REQUIRE", "force");
+        }
         command
     }
 

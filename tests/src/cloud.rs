@@ -64,6 +64,38 @@ impl Cloud {
         run(openstack, b"").good()
     }
 
+    /// Operators of this cloud log in to the gateway with their passwords.
+    pub fn passwords_of(&self, setup: &mut Setup) {
+        for line in [
+            format!("auth_url = {}", self.facts["auth_url"]),
+            format!("domain = {}", self.facts["domain"]["name"]),
+            "recheck = \"1s\"".to_owned(),
+        ] {
+            setup.set("keystone", &line);
+        }
+    }
+
+    /// Somebody's password.
+    pub fn password(&self, user: &str) -> String {
+        let password = self.facts["users"][user]["password"].as_str();
+        password.unwrap().to_owned()
+    }
+
+    /// Three who are refused for three reasons: `{kind: [user, password]}`, as attack.py has it.
+    pub fn refused_people(&self) -> String {
+        serde_json::json!({
+            "unknown": ["nobody-of-this-name", "a password"],
+            "disabled": ["dave", self.password("dave")],
+            "wrong": ["alice", "a password"],
+        })
+        .to_string()
+    }
+
+    /// A one-time code of now.
+    pub fn code(&self, user: &str) -> String {
+        self.run("otp", &[user]).out().trim().to_owned()
+    }
+
     /// The gateway asks this cloud, with one of its application credentials, and no file names an amphora.
     pub fn inventory_of(&self, setup: &mut Setup, credential: &str) {
         let credential = &self.facts["application_credentials"][credential];

@@ -357,7 +357,7 @@ impl Policy {
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let same = principal.name() == grant.principal.name()
-            && principal.key_fingerprint() == grant.principal.key_fingerprint()
+            && principal.proof == grant.principal.proof
             && principal.source() == grant.principal.source()
             && amphora.id == grant.amphora.id;
         if !same {

@@ -11,7 +11,7 @@ use crate::decide::{Action, Circumstances};
 use crate::landing::Landing;
 use crate::policy::{Policy, RuleRef};
 use crate::principal::Subject;
-use crate::users::{User, Users};
+use crate::users::Users;
 
 /// The answer to one question.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -62,7 +62,7 @@ pub struct Reach {
 }
 
 impl Policy {
-    /// Yes or no, and why. `subject` may be hypothetical (see [`User::subject`]).
+    /// Yes or no, and why. `subject` may be hypothetical (see [`User::subject`](crate::User::subject)).
     pub fn explain(
         &self,
         subject: &Subject,
@@ -100,47 +100,42 @@ impl Policy {
     ) -> Vec<Reach> {
         users
             .iter()
-            .filter_map(|user| self.reach(user, amphora, source, circumstances))
+            .filter(|user| user.refusal(circumstances.now).is_none())
+            .filter_map(|user| self.reach(&user.subject(source), amphora, circumstances))
             .collect()
     }
 
-    /// Every amphora on which a person may do anything, were they to come from `source` under these circumstances.
+    /// Every amphora on which a person may do anything under these circumstances. `subject` may be hypothetical.
     pub fn what_can(
         &self,
-        user: &User,
+        subject: &Subject,
         amphorae: &[Arc<Amphora>],
-        source: IpAddr,
         circumstances: &Circumstances,
     ) -> Vec<Reach> {
         amphorae
             .iter()
-            .filter_map(|amphora| self.reach(user, amphora, source, circumstances))
+            .filter_map(|amphora| self.reach(subject, amphora, circumstances))
             .collect()
     }
 
     fn reach(
         &self,
-        user: &User,
+        subject: &Subject,
         amphora: &Arc<Amphora>,
-        source: IpAddr,
         circumstances: &Circumstances,
     ) -> Option<Reach> {
-        if user.refusal(circumstances.now).is_some() {
-            return None;
-        }
-        let subject = user.subject(source);
         let landings: Vec<(Landing, Vec<Action>)> = Landing::ALL
             .into_iter()
             .map(|landing| {
                 (
                     landing,
-                    self.actions(&subject, amphora, landing, circumstances),
+                    self.actions(subject, amphora, landing, circumstances),
                 )
             })
             .filter(|(_, actions)| !actions.is_empty())
             .collect();
         (!landings.is_empty()).then(|| Reach {
-            user: user.name().clone(),
+            user: subject.name.clone(),
             amphora: Arc::clone(amphora),
             landings,
         })

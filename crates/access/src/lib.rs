@@ -34,7 +34,7 @@ pub use names::{
     AmphoraId, GroupName, LoadBalancerId, LoginUser, NameError, ProjectId, SessionId, UserName,
 };
 pub use policy::{Policy, RuleEffect, RuleRef, SCHEMA};
-pub use principal::{Method, Principal, Subject};
+pub use principal::{KeystoneUser, Method, Principal, Projects, Subject};
 pub use probe::{Fed, LandingFailure, LandingProbe, Nonce, Stream};
 pub use quote::{quote, words_of_shell};
 pub use status::{Standing, Status};

@@ -74,11 +74,24 @@ text_name!(
     "a user name has 1 to 64 of A-Z a-z 0-9 . _ @ - and starts with a letter or a digit"
 );
 text_name!(
-    /// A group of people, as policy speaks of it.
+    /// A group of people, as policy speaks of it; one of Keystone's begins with `keystone:`.
     GroupName,
-    person,
-    "a group name has 1 to 64 of A-Z a-z 0-9 . _ @ - and starts with a letter or a digit"
+    |text| person(text.strip_prefix(OF_KEYSTONE).unwrap_or(text)),
+    "a group name has 1 to 64 of A-Z a-z 0-9 . _ @ - and starts with a letter or a digit; a group of Keystone has \"keystone:\" before that"
 );
+
+/// What groups of Keystone begin with: whoever makes groups there gets no right that was meant for a group of the file.
+const OF_KEYSTONE: &str = "keystone:";
+
+impl GroupName {
+    /// The name of a group of Keystone.
+    ///
+    /// # Errors
+    /// The name has characters in it that group names here cannot have.
+    pub fn of_keystone(name: &str) -> Result<Self, NameError> {
+        Self::parse(&format!("{OF_KEYSTONE}{name}"))
+    }
+}
 text_name!(
     /// An OpenStack project.
     ProjectId,

@@ -78,8 +78,13 @@ impl Kinds {
             .iter()
             .map(|group| uid(&self.group, group.as_str()))
             .collect();
+        let of_user = HashMap::from([
+            ("projects".to_owned(), self.projects(subject)),
+            ("roles".to_owned(), self.roles(subject)?),
+        ]);
         let mut of_amphora = HashMap::from([
             ("load_balancer".to_owned(), entity(&balancer_uid)),
+            ("project".to_owned(), entity(&project)),
             ("names".to_owned(), strings(&amphora.names)),
         ]);
         if let Some(role) = amphora.role {
@@ -113,7 +118,7 @@ impl Kinds {
             Entity::new(uid, attributes, parents).map_err(Untranslatable::because)
         };
         let all = [
-            Entity::new_no_attrs(uid(&self.user, subject.name.as_str()), groups),
+            made(uid(&self.user, subject.name.as_str()), of_user, groups)?,
             made(
                 uid(&self.amphora, &amphora.id.to_string()),
                 of_amphora,
@@ -124,6 +129,29 @@ impl Kinds {
         ];
         // The attributes were made here by hand to fit the schema; `tests::entities_fit_the_schema` checks that they do.
         Entities::from_entities(all, None).map_err(Untranslatable::because)
+    }
+
+    fn projects(&self, subject: &Subject) -> RestrictedExpression {
+        let projects = subject.projects.keys();
+        RestrictedExpression::new_set(projects.map(|id| entity(&uid(&self.project, id.as_str()))))
+    }
+
+    fn roles(&self, subject: &Subject) -> Words<RestrictedExpression> {
+        let mut pairs = Vec::new();
+        for (project, roles) in &subject.projects {
+            for role in roles {
+                let pair = [
+                    (
+                        "project".to_owned(),
+                        entity(&uid(&self.project, project.as_str())),
+                    ),
+                    ("role".to_owned(), string(role)),
+                ];
+                let pair = RestrictedExpression::new_record(pair);
+                pairs.push(pair.map_err(Untranslatable::because)?);
+            }
+        }
+        Ok(RestrictedExpression::new_set(pairs))
     }
 
     /// The circumstances in one landing.
@@ -236,6 +264,7 @@ pub(crate) fn decoy() -> Words<Arc<Amphora>> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
     use std::str::FromStr;
 
     use super::*;
@@ -250,8 +279,15 @@ mod tests {
         let subject = Subject {
             name: UserName::parse("kim").unwrap(),
             groups: BTreeSet::from([GroupName::parse("operators").unwrap()]),
+            projects: BTreeMap::from([
+                (
+                    ProjectId::parse("8a1f0c2d4e6b4f0f9a7c5d3e1b2a4c6e").unwrap(),
+                    BTreeSet::from(["member".to_owned(), "\"odd\" role".to_owned()]),
+                ),
+                (ProjectId::parse("b").unwrap(), BTreeSet::new()),
+            ]),
             source: [10, 0, 0, 1].into(),
-            method: Method::PublicKey,
+            method: Method::PasswordTotp,
         };
         let with_all = decoy().unwrap();
         let mut bare = (*with_all).clone();

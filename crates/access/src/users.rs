@@ -11,7 +11,7 @@ use crate::fault::Fault;
 use crate::keyline::{self, KeyLine};
 use crate::landing::Landing;
 use crate::names::{GroupName, UserName};
-use crate::principal::{Method, Principal, Subject};
+use crate::principal::{KeystoneUser, Method, Principal, Projects, Proof, Subject};
 use crate::table::{self, At, Faults, Table};
 
 /// What a security key (`sk-…`) said in its signature.
@@ -61,6 +61,17 @@ pub enum AuthRefusal {
     /// The key is not the user's any more.
     #[error("the key was removed")]
     KeyRemoved,
+    /// Keystone's user has the name of a local one, and the file does not say that both are one person.
+    #[error(
+        "users.toml has a user of this name who is not said to be Keystone's (keystone = true)"
+    )]
+    NotKeystones,
+    /// The name is another user's of Keystone by now.
+    #[error("the name belongs to another user of Keystone now")]
+    AnotherPerson,
+    /// Keystone's user is called like a landing.
+    #[error("the name is that of a landing")]
+    LandingName,
 }
 
 /// One person of `users.toml`.
@@ -71,6 +82,8 @@ pub struct User {
     keys: Vec<KeyLine>,
     disabled: bool,
     expires: Option<Timestamp>,
+    /// Whether Keystone's user of this name is the same person.
+    keystone: bool,
 }
 
 impl User {
@@ -103,6 +116,7 @@ impl User {
         Subject {
             name: self.name.clone(),
             groups: self.groups.clone(),
+            projects: Projects::new(),
             source: source.to_canonical(),
             method: Method::PublicKey,
         }
@@ -193,6 +207,59 @@ impl Users {
         Ok(principal(user, key, source))
     }
 
+    /// The principal of somebody whom Keystone let in by `method`. Call it only with what Keystone said on that occasion.
+    /// A user of the file with that name counts as well: their groups, and whether they are disabled.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn authenticate_keystone(
+        &self,
+        who: &KeystoneUser,
+        method: Method,
+        source: IpAddr,
+        now: Timestamp,
+    ) -> Result<Principal, AuthRefusal> {
+        // `root@` must mean the landing, whoever asks.
+        if Landing::from_word(who.name.as_str()).is_ok() {
+            return Err(AuthRefusal::LandingName);
+        }
+        let local = self.users.get(&who.name);
+        if local.is_some_and(|user| !user.keystone) {
+            return Err(AuthRefusal::NotKeystones);
+        }
+        if let Some(refusal) = local.and_then(|user| user.refusal(now)) {
+            return Err(refusal);
+        }
+        let own_groups = local.map(User::groups).into_iter().flatten();
+        Ok(Principal {
+            subject: Subject {
+                name: who.name.clone(),
+                groups: who.groups.iter().chain(own_groups).cloned().collect(),
+                projects: who.projects.clone(),
+                source: source.to_canonical(),
+                method,
+            },
+            proof: Proof::Keystone(who.id.clone()),
+            ends: local.and_then(|user| user.expires),
+        })
+    }
+
+    /// As [`recheck`](Self::recheck), for a principal whom Keystone let in; `who` is what it says of them now.
+    ///
+    /// # Errors
+    /// Why their sessions must end.
+    pub fn recheck_keystone(
+        &self,
+        principal: &Principal,
+        who: &KeystoneUser,
+        now: Timestamp,
+    ) -> Result<Principal, AuthRefusal> {
+        if principal.keystone_id() != Some(who.id.as_str()) || principal.name() != &who.name {
+            return Err(AuthRefusal::AnotherPerson);
+        }
+        self.authenticate_keystone(who, principal.subject.method, principal.source(), now)
+    }
+
     /// The same principal as the file has it now, perhaps in other groups; for sessions that run when the file was
     /// changed or time went by.
     ///
@@ -206,7 +273,7 @@ impl Users {
         let key = user
             .keys
             .iter()
-            .find(|key| key.fingerprint == principal.fingerprint)
+            .find(|key| principal.key_fingerprint() == Some(key.fingerprint.as_str()))
             .ok_or(AuthRefusal::KeyRemoved)?;
         in_force(user, key, principal.source(), now)?;
         Ok(self::principal(user, key, principal.source()))
@@ -246,7 +313,7 @@ fn in_force(user: &User, key: &KeyLine, source: IpAddr, now: Timestamp) -> Resul
 fn principal(user: &User, key: &KeyLine, source: IpAddr) -> Principal {
     Principal {
         subject: user.subject(source),
-        fingerprint: key.fingerprint.clone(),
+        proof: Proof::Key(key.fingerprint.clone()),
         ends: [user.expires, key.expires].into_iter().flatten().min(),
     }
 }
@@ -277,6 +344,7 @@ impl Reading {
             .filter_map(|line| self.key(line, &whose, faults))
             .collect();
         let disabled = table.boolean("disabled").unwrap_or(false);
+        let keystone = table.boolean("keystone").unwrap_or(false);
         let expires = table.moment("expires").and_then(|moment| {
             expires(&moment.value)
                 .map_err(|sentence| faults.add(moment.span, sentence, None))
@@ -294,6 +362,7 @@ impl Reading {
             keys,
             disabled,
             expires,
+            keystone,
         };
         self.users.users.insert(name, user);
     }

@@ -93,6 +93,7 @@ pub enum Event {
         method: Text,
         key: Option<Text>,
         algorithm: Option<Text>,
+        keystone_user: Option<Text>,
     },
     #[serde(rename = "principal.refused")]
     PrincipalRefused {

@@ -175,9 +175,12 @@ pub async fn admit(
         Err(trouble)
     };
     // The connection may be older than the files: groups, keys, tags and the inventory count as they are now.
-    let principal = match rules.users.recheck(&visit.principal, circumstances.now) {
+    let principal = gateway
+        .people
+        .principal_now(&rules, &visit.principal, circumstances.now);
+    let principal = match principal {
         Ok(principal) => principal,
-        Err(gone) => return refuse(Trouble::Revoked(gone.to_string()), vec![], ""),
+        Err(gone) => return refuse(Trouble::Revoked(gone), vec![], ""),
     };
     let Some(amphora) = current(&rules, visit).await else {
         rules.policy.decide_decoy(&visit.principal, &circumstances);

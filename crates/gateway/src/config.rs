@@ -1,6 +1,7 @@
 //! In: `ampgate.toml`. Out: `Config`, every setting with its default, or every fault of the file at once.
 //! Never: reads another file, opens a socket, or takes a key it does not know.
 
+mod keystone;
 mod octavia;
 mod units;
 
@@ -13,6 +14,7 @@ use ampgate_access::table::{self, Faults, Table};
 use ampgate_access::{Fault, LoginUser};
 use ampgate_inventory::Settings;
 
+pub use keystone::Keystone;
 use units::{duration, list, number, path, size};
 pub use units::{show_duration, show_size};
 
@@ -28,6 +30,8 @@ pub struct Config {
     pub inventory: PathBuf,
     /// Octavia, where it is asked for amphorae.
     pub octavia: Option<Settings>,
+    /// Where operators' passwords are checked, if they are.
+    pub keystone: Option<Keystone>,
     pub host_keys: HostKeys,
     pub process: Process,
     pub signer: Signer,
@@ -167,6 +171,10 @@ impl Config {
         };
         let mut config = Self {
             octavia,
+            keystone: top
+                .has("keystone")
+                .then(|| top.section("keystone"))
+                .and_then(|section| keystone::read(section, base)),
             listen: listen.unwrap_or_else(|| vec![SocketAddr::from(([0, 0, 0, 0], 2222))]),
             name: top
                 .parsed_if_there("name", host_name)
@@ -356,6 +364,9 @@ impl Config {
         );
         if let Some(octavia) = &self.octavia {
             octavia::show(octavia, &mut out);
+        }
+        if let Some(keystone) = &self.keystone {
+            keystone::show(keystone, &mut out);
         }
         let _ = writeln!(
             out,
@@ -591,7 +602,7 @@ mod tests {
         let config = Config::parse(Path::new("x/ampgate.toml"), &opened).unwrap();
         assert_eq!(config.process.user.as_deref(), Some("ampgate"));
         assert_eq!(config.signer.keys.len(), 1);
-        assert!(config.octavia.is_some());
+        assert!(config.octavia.is_some() && config.keystone.is_some());
     }
 
     #[test]

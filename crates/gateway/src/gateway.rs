@@ -18,8 +18,10 @@ use ring::rand::{SecureRandom, SystemRandom};
 use russh::ChannelOpenFailure;
 use russh::server::{self, ChannelOpenHandle};
 
+use crate::attempts::Attempts;
 use crate::config::{Config, Limits};
 use crate::limits::Places;
+use crate::people::People;
 use crate::registry::Registry;
 use crate::rules::Rules;
 use crate::sentence::Trouble;
@@ -50,6 +52,9 @@ pub struct Gateway {
     pub sealing_key: PublicKey,
     pub sessions: Registry,
     pub places: Places,
+    /// Operators whom Keystone let in, and what others tried.
+    pub people: People,
+    pub attempts: Attempts,
     pub started: Timestamp,
     signer_answers: AtomicBool,
     draining: AtomicBool,
@@ -102,10 +107,7 @@ impl Gateway {
             let file = crate::rules::octavia_file(&config);
             Arc::new(Live::start(settings, &file))
         });
-        let rules = match &octavia {
-            Some(live) => rules.with_octavia(Arc::clone(live)),
-            None => rules,
-        };
+        let rules = rules.with_octavia(octavia.as_ref());
         Ok(Arc::new(Self {
             octavia,
             name: config.name.clone(),
@@ -122,6 +124,8 @@ impl Gateway {
             sealing_key,
             sessions: Registry::default(),
             places: Places::default(),
+            people: People::default(),
+            attempts: Attempts::default(),
             started: Timestamp::now(),
             signer_answers: AtomicBool::new(true),
             draining: AtomicBool::new(false),
@@ -143,10 +147,7 @@ impl Gateway {
 
     /// Puts other rules in force; they get the amphorae of Octavia.
     pub fn replace_rules(&self, rules: Rules) {
-        let rules = match &self.octavia {
-            Some(live) => rules.with_octavia(Arc::clone(live)),
-            None => rules,
-        };
+        let rules = rules.with_octavia(self.octavia.as_ref());
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
     }
 

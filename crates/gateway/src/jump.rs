@@ -108,11 +108,11 @@ async fn visit(door: &Door, host: &str, port: u32) -> Result<Visit, Unresolved> 
         ));
         return Err(told.into());
     }
-    // The connection may be older than the users file.
-    let principal = rules
-        .users
-        .recheck(&door.principal, Timestamp::now())
-        .map_err(|gone| Trouble::Revoked(gone.to_string()))?;
+    // The connection may be older than the users file, or than what Keystone says.
+    let people = &door.gateway.people;
+    let principal = people
+        .principal_now(&rules, &door.principal, Timestamp::now())
+        .map_err(Trouble::Revoked)?;
     let name = TargetName::parse(host);
     let amphora = admit::resolve(&rules, &principal, name.as_ref().ok()).await?;
     Ok(Visit::jump(

@@ -112,7 +112,7 @@ pub async fn review_now(gateway: &Gateway) -> usize {
     let now = Timestamp::now();
     let mut ended = 0;
     for live in gateway.sessions.all() {
-        if let Err(why) = still_allowed(&rules, &live.grant, now).await {
+        if let Err(why) = still_allowed(gateway, &rules, &live.grant, now).await {
             ended += usize::from(live.end(Trouble::Revoked(why)));
         }
         // A thousand sessions are a few hundred milliseconds of work: others get their turn.
@@ -122,11 +122,15 @@ pub async fn review_now(gateway: &Gateway) -> usize {
 }
 
 /// Whether the grant would be given again, to the principal and for the amphora as the files have them now.
-async fn still_allowed(rules: &Rules, grant: &Grant, now: Timestamp) -> Result<(), String> {
-    let principal = rules
-        .users
-        .recheck(grant.principal(), now)
-        .map_err(|gone| gone.to_string())?;
+async fn still_allowed(
+    gateway: &Gateway,
+    rules: &Rules,
+    grant: &Grant,
+    now: Timestamp,
+) -> Result<(), String> {
+    let principal = gateway
+        .people
+        .principal_now(rules, grant.principal(), now)?;
     let amphora = match rules.inventory.by_id(&grant.amphora().id).await {
         Ok(Some(amphora)) => amphora,
         Ok(None) => return Err(gone(rules, grant.amphora()).await),

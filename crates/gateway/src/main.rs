@@ -4,6 +4,7 @@
 
 mod admit;
 mod ask;
+mod attempts;
 mod bridge;
 mod cli;
 mod config;
@@ -18,6 +19,8 @@ mod limits;
 mod listen;
 mod live;
 mod outer;
+mod password;
+mod people;
 mod recorder;
 mod registry;
 mod rules;

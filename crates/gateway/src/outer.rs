@@ -1,6 +1,7 @@
 //! In: one TCP connection from an operator. Out: a `Principal`, and jumps or sessions in that principal's name.
-//! Never: lets anybody in but by a verified signature, or opens anything but a known target's port 22.
+//! Never: lets anybody in but by a verified signature or Keystone's word, or opens anything but a known target's port 22.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ampgate_access::{DirectName, Principal, SkFlags, parse_direct};
@@ -8,7 +9,7 @@ use ampgate_audit::Event;
 use jiff::Timestamp;
 use russh::keys::ssh_key::{Algorithm, HashAlg, PublicKey};
 use russh::server::{
-    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
+    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
 };
 use russh::{Channel, MethodKind, MethodSet};
 use tokio::sync::watch;
@@ -17,6 +18,8 @@ use crate::contain::contain;
 use crate::gateway::{Connection, Gateway};
 use crate::jump;
 use crate::limits::Place;
+use crate::password::{Dialogue, Step};
+use crate::people::Person;
 use crate::sentence::Trouble;
 use crate::session::{self, Visit};
 
@@ -26,12 +29,17 @@ pub struct Outer {
     connection: Arc<Connection>,
     place: Place,
     logged_in: watch::Sender<bool>,
-    /// Who it is: set by a verified signature and by nothing else, and only read after russh let the client in.
+    /// Who it is: set by a verified signature or by Keystone's word and by nothing else, and only read after russh let
+    /// the client in.
     proved: Option<Proved>,
+    /// The prompt that is open: for which login name, and what was asked.
+    dialogue: Option<(String, Dialogue)>,
 }
 
 struct Proved {
     principal: Arc<Principal>,
+    /// Keystone's word is asked for again as long as this is held.
+    _person: Option<Arc<Person>>,
     login: String,
     /// Where sessions on this connection itself go.
     direct: Direct,
@@ -59,6 +67,7 @@ impl Outer {
             place,
             logged_in,
             proved: None,
+            dialogue: None,
         }
     }
 
@@ -104,27 +113,77 @@ impl Outer {
         }
     }
 
-    fn refused(&self, login: &str, key: &PublicKey, reason: &str) -> Auth {
+    fn refused(&self, login: &str, method: &str, key: Option<&PublicKey>, reason: &str) -> Auth {
         self.gateway.journal(
             None,
             Event::PrincipalRefused {
                 connection: self.connection.id.as_str().into(),
                 user: login.into(),
                 source: self.connection.source.ip().to_string().into(),
-                method: "publickey".into(),
-                key: Some(fingerprint(key).into()),
+                method: method.into(),
+                key: key.map(|key| fingerprint(key).into()),
                 reason: reason.into(),
             },
         );
-        publickey_only()
+        self.what_would_help()
+    }
+
+    /// A refusal that names what would help: a public key, and a password where Keystone is asked.
+    fn what_would_help(&self) -> Auth {
+        let both = [MethodKind::PublicKey, MethodKind::KeyboardInteractive];
+        let methods = match &self.gateway.rules().keystone {
+            Some(_) => &both[..],
+            None => &both[..1],
+        };
+        Auth::Reject {
+            proceed_with_methods: Some(MethodSet::from(methods)),
+            partial_success: false,
+        }
+    }
+
+    /// Lets somebody in whose proof is complete.
+    fn proved(
+        &mut self,
+        login: &str,
+        principal: Principal,
+        key: Option<(&PublicKey, &Algorithm)>,
+        person: Option<Arc<Person>>,
+    ) -> Auth {
+        self.gateway.journal(
+            None,
+            Event::PrincipalAuthenticated {
+                connection: self.connection.id.as_str().into(),
+                user: principal.name().as_str().into(),
+                source: self.connection.source.ip().to_string().into(),
+                method: principal.method().into(),
+                key: key.map(|(key, _)| fingerprint(key).into()),
+                algorithm: key.map(|(_, algorithm)| algorithm.as_str().into()),
+                keystone_user: principal.keystone_id().map(Into::into),
+            },
+        );
+        self.proved = Some(Proved {
+            principal: Arc::new(principal),
+            _person: person,
+            login: login.to_owned(),
+            direct: Direct::Gateway,
+        });
+        Auth::Accept
+    }
+
+    /// Asks, and remembers for whom and what.
+    fn ask(&mut self, login: &str, dialogue: Dialogue) -> Auth {
+        let prompt = dialogue.asked.prompt();
+        self.dialogue = Some((login.to_owned(), dialogue));
+        prompts(vec![(prompt.into(), false)], "")
     }
 }
 
-/// A refusal that names what would help: a public key, and nothing else.
-fn publickey_only() -> Auth {
-    Auth::Reject {
-        proceed_with_methods: Some(MethodSet::from(&[MethodKind::PublicKey][..])),
-        partial_success: false,
+/// A question to the person, or only something to read.
+fn prompts(prompts: Vec<(Cow<'static, str>, bool)>, instructions: &'static str) -> Auth {
+    Auth::Partial {
+        name: "".into(),
+        instructions: instructions.into(),
+        prompts: prompts.into(),
     }
 }
 
@@ -132,7 +191,7 @@ impl Handler for Outer {
     type Error = russh::Error;
 
     async fn auth_none(&mut self, _user: &str) -> Result<Auth, Self::Error> {
-        Ok(publickey_only())
+        Ok(self.what_would_help())
     }
 
     async fn auth_publickey_offered(
@@ -142,7 +201,7 @@ impl Handler for Outer {
     ) -> Result<Auth, Self::Error> {
         match self.offered(offer) {
             Ok(()) => Ok(Auth::Accept),
-            Err(reason) => Ok(self.refused(user, offer.public_key, &reason)),
+            Err(reason) => Ok(self.refused(user, "publickey", Some(offer.public_key), &reason)),
         }
     }
 
@@ -158,31 +217,52 @@ impl Handler for Outer {
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
         self.proved = None;
+        self.dialogue = None;
         let sk = key.security_key.map(|used| SkFlags {
             user_presence: used.user_present,
             user_verification: used.user_verified,
         });
-        let principal = match self.authenticate(user, key.public_key, key.algorithm, sk) {
-            Ok(principal) => Arc::new(principal),
-            Err(reason) => return Ok(self.refused(user, key.public_key, &reason)),
-        };
-        self.gateway.journal(
-            None,
-            Event::PrincipalAuthenticated {
-                connection: self.connection.id.as_str().into(),
-                user: principal.name().as_str().into(),
-                source: self.connection.source.ip().to_string().into(),
-                method: principal.method().into(),
-                key: Some(fingerprint(key.public_key).into()),
-                algorithm: Some(key.algorithm.as_str().into()),
+        let signed = (key.public_key, key.algorithm);
+        Ok(
+            match self.authenticate(user, key.public_key, key.algorithm, sk) {
+                Ok(principal) => self.proved(user, principal, Some(signed), None),
+                Err(reason) => self.refused(user, "publickey", Some(key.public_key), &reason),
             },
-        );
-        self.proved = Some(Proved {
-            principal,
-            login: user.to_owned(),
-            direct: Direct::Gateway,
-        });
-        Ok(Auth::Accept)
+        )
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        user: &str,
+        _submethods: &str,
+        response: Option<Response<'a>>,
+    ) -> Result<Auth, Self::Error> {
+        self.proved = None;
+        let open = self.dialogue.take();
+        let Some(response) = response else {
+            return Ok(match &self.gateway.rules().keystone {
+                Some(_) => self.ask(user, Dialogue::begin(user)),
+                None => self.what_would_help(),
+            });
+        };
+        let dialogue = match open {
+            Some((login, dialogue)) if login == user => dialogue,
+            // Nothing is asked, so this is the answer to what was only to be read, or to nothing.
+            _ => return Ok(self.what_would_help()),
+        };
+        let source = self.connection.source.ip();
+        let gateway = Arc::clone(&self.gateway);
+        Ok(match dialogue.answered(&gateway, source, response).await {
+            Step::In(principal, person) => self.proved(user, *principal, None, Some(person)),
+            Step::Ask(next) => self.ask(user, next),
+            Step::Refused(not_in) => {
+                let refused = self.refused(user, "password", None, &not_in.reason);
+                match not_in.told {
+                    Some(told) => prompts(Vec::new(), told),
+                    None => refused,
+                }
+            }
+        })
     }
 
     async fn auth_succeeded(&mut self, _session: &mut Session) -> Result<(), Self::Error> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ampgate_access::{Fault, Policy, Users};
-use ampgate_inventory::{Cloud, Fixed, Inventory, Joined, Live};
+use ampgate_inventory::{Cloud, Fixed, Inventory, Joined, Live, Operators};
 
 use crate::config::Config;
 
@@ -16,16 +16,21 @@ pub struct Rules {
     pub files: Vec<String>,
     pub policy: Policy,
     pub users: Users,
+    /// Where operators' passwords are checked, if they are.
+    pub keystone: Option<Operators>,
     /// The file's amphorae, and Octavia's once [`Rules::with_octavia`] was called.
     pub inventory: Arc<dyn Inventory>,
     fixed: Arc<Fixed>,
 }
 
 impl Rules {
-    /// With the amphorae that Octavia has, beside those of the file.
+    /// With the amphorae that Octavia has, if it is asked, beside those of the file.
     #[must_use]
-    pub fn with_octavia(mut self, live: Arc<Live>) -> Self {
-        self.inventory = Arc::new(Joined::new(Arc::clone(&self.fixed), live));
+    pub fn with_octavia(mut self, live: Option<&Arc<Live>>) -> Self {
+        if let Some(live) = live {
+            let joined = Joined::new(Arc::clone(&self.fixed), Arc::clone(live));
+            self.inventory = Arc::new(joined);
+        }
         self
     }
 
@@ -36,7 +41,7 @@ impl Rules {
             Some(settings) => {
                 let file = octavia_file(&self.config);
                 let live = Live::last_known(settings.clone(), &file);
-                self.with_octavia(Arc::new(live))
+                self.with_octavia(Some(&Arc::new(live)))
             }
             None => self,
         }
@@ -65,6 +70,25 @@ pub fn credential(config: &Config, path: &Path) -> Result<(), Vec<Fault>> {
         .map_err(|faults| faults.into_iter().map(fault).collect())
 }
 
+/// Keystone, as operators log in to it. Reads the CA file; asks nobody.
+fn operators(config: &Config, path: &Path) -> Result<Option<Operators>, Vec<Fault>> {
+    let Some(keystone) = &config.keystone else {
+        return Ok(None);
+    };
+    Operators::new(keystone.operators.clone())
+        .map(Some)
+        .map_err(|error| {
+            let message = format!("[keystone]: {error}");
+            vec![Fault::at(
+                &path.display().to_string(),
+                "",
+                0..0,
+                message,
+                None,
+            )]
+        })
+}
+
 /// Reads the configuration and the files it names.
 ///
 /// # Errors
@@ -80,9 +104,16 @@ pub fn load(path: &Path) -> Result<Rules, Vec<Fault>> {
         },
     };
     let mut files = vec![of_file(path, &text)];
-    let policy = gather(&mut faults, &mut files, &config.policy, Policy::parse);
+    let policy = gather(&mut faults, &mut files, &config.policy, |file, text| {
+        let policy = Policy::parse(file, text)?;
+        speaks_of_nothing(file, text, &config).map_or(Ok(policy), |fault| Err(vec![fault]))
+    });
     let users = gather(&mut faults, &mut files, &config.users, Users::parse);
     let inventory = gather(&mut faults, &mut files, &config.inventory, Fixed::parse);
+    let keystone = operators(&config, path)
+        .map_err(|found| faults.extend(found))
+        .ok()
+        .flatten();
     match (policy, users, inventory) {
         (Some(policy), Some(users), Some(inventory)) if faults.is_empty() => {
             let fixed = Arc::new(inventory);
@@ -91,12 +122,41 @@ pub fn load(path: &Path) -> Result<Rules, Vec<Fault>> {
                 files,
                 policy,
                 users,
+                keystone,
                 inventory: Arc::clone(&fixed) as Arc<dyn Inventory>,
                 fixed,
             })
         }
         _ => Err(faults),
     }
+}
+
+/// A rule about what nobody will ever have: somebody meant something by it.
+fn speaks_of_nothing(file: &str, text: &str, config: &Config) -> Option<Fault> {
+    let roles = config.keystone.as_ref().map(|k| k.operators.roles);
+    let words = match roles {
+        None => &["principal.projects", "principal.roles"][..],
+        Some(false) => &["principal.roles"],
+        Some(true) => return None,
+    };
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let code = line.split("//").next().unwrap_or_default();
+        for word in words {
+            if let Some(at) = code.find(word) {
+                let at = start + at;
+                let message = format!("nobody has `{word}` here");
+                let help = match roles {
+                    None => "they come from Keystone: configure [keystone], or remove the rule",
+                    Some(_) => "say roles = true in [keystone], or remove the rule",
+                };
+                let span = at..at + word.len();
+                return Some(Fault::at(file, text, span, message, Some(help.to_owned())));
+            }
+        }
+        start += line.len();
+    }
+    None
 }
 
 fn gather<T>(

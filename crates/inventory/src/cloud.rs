@@ -126,6 +126,7 @@ pub enum Named {
 }
 
 /// A domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Domain {
     /// By id.
     Id(String),

@@ -1,5 +1,5 @@
-//! In: the name of a target; a static file of amphorae, and Octavia's API.
-//! Out: the amphora which it means, and everything that policy speaks of.
+//! In: the name of a target; a static file of amphorae, and Octavia's API; operators' passwords, and Keystone's.
+//! Out: the amphora which it means, and who an operator is: everything that policy speaks of.
 //! Never: decides who may reach it, or guesses between two. The only crate with an HTTP client.
 
 mod condition;
@@ -43,6 +43,10 @@ mod view;
 
 mod joined;
 
+// Operators, as Keystone knows them.
+mod identity;
+mod operators;
+
 use std::sync::Arc;
 
 use ampgate_access::{Amphora, AmphoraId, TargetName};
@@ -58,6 +62,7 @@ pub use join::{Unusable, of_bodies};
 pub use joined::Joined;
 pub use known::Known;
 pub use live::Live;
+pub use operators::{Admitted, NotIn, OperatorSettings, Operators, Receipt, Token, Verdict};
 pub use secret::Secret;
 pub use settings::Settings;
 

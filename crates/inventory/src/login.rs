@@ -1,14 +1,20 @@
-//! In: as whom the gateway comes. Out: the body of `POST /v3/auth/tokens`.
+//! In: as whom the gateway comes, or an operator. Out: the body of `POST /v3/auth/tokens`.
 //! Never: a scope beside an application credential (Keystone refuses it), or a copy of the secret that is not wiped.
 
 use zeroize::Zeroizing;
 
 use crate::cloud::{CredentialName, Domain, Login, Named};
+use crate::secret::Secret;
 
 /// JSON, written by hand into one buffer that is wiped: a JSON tree would copy the secret.
 struct Json(Zeroizing<Vec<u8>>);
 
 impl Json {
+    /// Large enough for every escape of `secrets` bytes, so that it never moves and leaves a copy behind.
+    fn with_room_for(secrets: usize) -> Self {
+        Self(Zeroizing::new(Vec::with_capacity(8192 + secrets * 6)))
+    }
+
     fn raw(&mut self, text: &str) -> &mut Self {
         self.0.extend_from_slice(text.as_bytes());
         self
@@ -41,9 +47,7 @@ pub(crate) fn body(login: &Login) -> Zeroizing<Vec<u8>> {
         Login::ApplicationCredential { secret, .. } => secret,
         Login::Password { password, .. } => password,
     };
-    // Large enough for every escape, so that it never moves and leaves a copy behind.
-    let capacity = 8192 + secret.reveal().len() * 6;
-    let mut json = Json(Zeroizing::new(Vec::with_capacity(capacity)));
+    let mut json = Json::with_room_for(secret.reveal().len());
     json.raw("{\"auth\":{\"identity\":{\"methods\":[");
     match login {
         Login::ApplicationCredential { name, secret } => {
@@ -76,11 +80,43 @@ pub(crate) fn body(login: &Login) -> Zeroizing<Vec<u8>> {
     json.0
 }
 
+/// An operator's password, for a token without a scope: whatever project they prefer says nothing here.
+pub(crate) fn password(user: &Named, password: &Secret) -> Zeroizing<Vec<u8>> {
+    let mut json = Json::with_room_for(password.reveal().len());
+    json.raw("{\"auth\":{\"identity\":{\"methods\":[\"password\"],\"password\":{\"user\":")
+        .named(user);
+    json.0.pop();
+    json.raw(",\"password\":").string(password.reveal());
+    json.raw("}}},\"scope\":\"unscoped\"}}");
+    json.0
+}
+
+/// An operator's one-time code, beside the receipt for their password.
+pub(crate) fn code(user_id: &str, code: &Secret) -> Zeroizing<Vec<u8>> {
+    let mut json = Json::with_room_for(code.reveal().len());
+    json.raw("{\"auth\":{\"identity\":{\"methods\":[\"totp\"],\"totp\":{\"user\":{\"id\":")
+        .string(user_id)
+        .raw(",\"passcode\":")
+        .string(code.reveal());
+    json.raw("}}},\"scope\":\"unscoped\"}}");
+    json.0
+}
+
+/// A token again, for one project: its roles are in the answer.
+pub(crate) fn in_project(token: &str, project: &str) -> Zeroizing<Vec<u8>> {
+    let mut json = Json::with_room_for(token.len());
+    json.raw("{\"auth\":{\"identity\":{\"methods\":[\"token\"],\"token\":{\"id\":")
+        .string(token)
+        .raw("}},\"scope\":{\"project\":{\"id\":")
+        .string(project)
+        .raw("}}}}");
+    json.0
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
-    use crate::secret::Secret;
 
     fn secret() -> Secret {
         Secret::new(Zeroizing::new("s\"\\\u{1}ä".to_owned()))
@@ -116,5 +152,27 @@ mod tests {
         let credential = &value["auth"]["identity"]["application_credential"];
         assert_eq!(credential["user"]["domain"]["name"], "D");
         assert_eq!(credential["name"], "n");
+    }
+
+    #[test]
+    fn bodies_of_operators_are_what_keystone_takes() {
+        let json = |body: Zeroizing<Vec<u8>>| -> serde_json::Value {
+            serde_json::from_slice(&body).unwrap()
+        };
+        let alice = Named::InDomain("alice".to_owned(), Domain::Id("default".to_owned()));
+        assert_eq!(
+            json(password(&alice, &secret())),
+            serde_json::json!({"auth": {"scope": "unscoped", "identity": {"methods": ["password"], "password": {"user":
+                {"name": "alice", "domain": {"id": "default"}, "password": "s\"\\\u{1}ä"}}}}})
+        );
+        assert_eq!(
+            json(code("i\"", &secret())),
+            serde_json::json!({"auth": {"scope": "unscoped", "identity": {"methods": ["totp"], "totp": {"user":
+                {"id": "i\"", "passcode": "s\"\\\u{1}ä"}}}}})
+        );
+        assert_eq!(
+            json(in_project("t", "p")),
+            serde_json::json!({"auth": {"scope": {"project": {"id": "p"}}, "identity": {"methods": ["token"], "token": {"id": "t"}}}})
+        );
     }
 }

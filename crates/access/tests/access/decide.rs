@@ -335,7 +335,7 @@ fn who_can_and_what_can() {
     );
     let lee = users.get(&UserName::parse("lee").unwrap()).unwrap();
     let what: Vec<&str> = policy
-        .what_can(lee, &amphorae, source, &when)
+        .what_can(&lee.subject(source), &amphorae, &when)
         .iter()
         .map(|r| r.amphora.load_balancer.name.as_str())
         .map(|n| if n == "vault" { "vault" } else { "web" })

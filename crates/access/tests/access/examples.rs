@@ -46,6 +46,7 @@ fn check(file: &str, rows: &[Row]) {
                 .map(|g| GroupName::parse(g).unwrap())
                 .collect(),
             source: source.parse().unwrap(),
+            projects: Projects::new(),
             method: Method::PublicKey,
         };
         let amphora = amphorae

@@ -68,7 +68,7 @@ fn every_accepted_key_type_enters_with_its_own_algorithm_only() {
                 (principal.name().as_str(), principal.method()),
                 ("kim", "publickey")
             );
-            assert!(principal.key_fingerprint().starts_with("SHA256:"));
+            assert!(principal.key_fingerprint().unwrap().starts_with("SHA256:"));
             assert_eq!(
                 users.offered(&blob(name), algorithm, INSIDE.parse().unwrap(), now()),
                 Ok(())
@@ -369,4 +369,129 @@ fn a_fault_shows_the_line_and_a_caret() {
         shown.contains(" --> users.toml:2:8\n  |\n2 | name = \"a b\"\n  |        ^^^^^"),
         "{shown}"
     );
+}
+
+fn of_keystone(name: &str, groups: &[&str], projects: &[(&str, &[&str])]) -> KeystoneUser {
+    let roles = |roles: &[&str]| roles.iter().map(|r| (*r).to_owned()).collect();
+    KeystoneUser {
+        id: format!("id-of-{name}"),
+        name: UserName::parse(name).unwrap(),
+        groups: groups
+            .iter()
+            .map(|g| GroupName::of_keystone(g).unwrap())
+            .collect(),
+        projects: projects
+            .iter()
+            .map(|(id, r)| (ProjectId::parse(id).unwrap(), roles(r)))
+            .collect(),
+    }
+}
+
+#[test]
+fn a_user_of_keystone_is_nobody_of_the_file_unless_the_file_says_so() {
+    let here = INSIDE.parse().unwrap();
+    let enter = |users: &Users, who: &KeystoneUser| {
+        users.authenticate_keystone(who, Method::Password, here, now())
+    };
+    let kim = of_keystone("kim", &["operators"], &[]);
+    let strangers = Users::empty();
+    let principal = enter(&strangers, &kim).unwrap();
+    let groups: Vec<&str> = principal.groups().iter().map(GroupName::as_str).collect();
+    assert_eq!(groups, ["keystone:operators"], "never a group of the file");
+    assert_eq!(principal.method(), "password");
+    assert_eq!(
+        (principal.key_fingerprint(), principal.keystone_id()),
+        (None, Some("id-of-kim"))
+    );
+    let own = one(&key("ed"), "groups = [\"admins\"]").unwrap();
+    assert_eq!(enter(&own, &kim).unwrap_err(), AuthRefusal::NotKeystones);
+    let both = one(&key("ed"), "groups = [\"admins\"]\nkeystone = true").unwrap();
+    let principal = enter(&both, &kim).unwrap();
+    let groups: Vec<&str> = principal.groups().iter().map(GroupName::as_str).collect();
+    assert_eq!(groups, ["admins", "keystone:operators"]);
+    for (more, why) in [
+        ("disabled = true", AuthRefusal::Disabled),
+        ("expires = 2026-11-01", AuthRefusal::UserExpired),
+    ] {
+        let users = one(&key("ed"), &format!("keystone = true\n{more}")).unwrap();
+        assert_eq!(enter(&users, &kim).unwrap_err(), why);
+    }
+    for landing in ["root", "netns", "plain"] {
+        let who = of_keystone(landing, &[], &[]);
+        assert_eq!(
+            enter(&strangers, &who).unwrap_err(),
+            AuthRefusal::LandingName
+        );
+    }
+    // The key of one and the password of the other are two proofs: neither stands for the other afterwards.
+    assert!(both.recheck(&principal, now()).is_err());
+    let by_key = authenticated(&both, INSIDE, now());
+    assert_eq!(
+        both.recheck_keystone(&by_key, &kim, now()).unwrap_err(),
+        AuthRefusal::AnotherPerson
+    );
+    let mut heir = kim.clone();
+    heir.id = "another".to_owned();
+    assert_eq!(
+        both.recheck_keystone(&principal, &heir, now()).unwrap_err(),
+        AuthRefusal::AnotherPerson
+    );
+    assert_eq!(
+        both.recheck_keystone(&principal, &kim, now()),
+        Ok(principal)
+    );
+}
+
+#[test]
+fn projects_and_roles_of_keystone_decide() {
+    let policy = Policy::parse(
+        "policy.cedar",
+        r#"permit (principal, action, resource) when { principal.projects.contains(resource.project) && context.landing == Landing::"plain" };
+           permit (principal, action, resource) when { principal.roles.contains({ "project": resource.project, "role": "load-balancer_admin" }) };
+           forbid (principal, action, resource) when { context.landing == Landing::"netns" && context.method != Method::"password+totp" };
+           forbid (principal in Group::"keystone:suspended", action, resource);"#,
+    )
+    .unwrap_or_else(|f| panic!("{}", sentences(f)));
+    let web = amphora("web", SHOP, &[], None);
+    let may = |who: &KeystoneUser, method: Method, landing: Landing| {
+        let users = Users::empty();
+        let here = INSIDE.parse().unwrap();
+        let principal = users
+            .authenticate_keystone(who, method, here, now())
+            .unwrap();
+        let circumstances = at(MONDAY, None);
+        policy
+            .decide(
+                session(),
+                &principal,
+                &web,
+                landing,
+                Action::Shell,
+                &circumstances,
+            )
+            .is_ok()
+    };
+    let member = of_keystone("a", &[], &[(SHOP, &["member"])]);
+    let admin = of_keystone("b", &[], &[(SHOP, &["load-balancer_admin"])]);
+    let elsewhere = of_keystone("c", &[], &[(BANK, &["load-balancer_admin"])]);
+    let suspended = of_keystone("d", &["suspended"], &[(SHOP, &["load-balancer_admin"])]);
+    for (who, plain, root, netns_by_password, netns_by_code) in [
+        (&member, true, false, false, false),
+        (&admin, true, true, false, true),
+        (&elsewhere, false, false, false, false),
+        (&suspended, false, false, false, false),
+    ] {
+        assert_eq!(may(who, Method::Password, Landing::Plain), plain, "{who:?}");
+        assert_eq!(may(who, Method::Password, Landing::Root), root, "{who:?}");
+        assert_eq!(
+            may(who, Method::Password, Landing::Netns),
+            netns_by_password,
+            "{who:?}"
+        );
+        assert_eq!(
+            may(who, Method::PasswordTotp, Landing::Netns),
+            netns_by_code,
+            "{who:?}"
+        );
+    }
 }

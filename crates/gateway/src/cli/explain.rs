@@ -2,13 +2,17 @@
 //! Never: a grant; and never the running gateway's opinion, but the one it would have after a reload.
 #![allow(clippy::print_stdout, reason = "a command line talks on stdout")]
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 
-use ampgate_access::{Action, Amphora, Circumstances, Landing, Reach, TargetName, User, UserName};
+use ampgate_access::{
+    Action, Amphora, Circumstances, GroupName, KeystoneUser, Landing, Method, ProjectId, Reach,
+    Subject, TargetName, UserName,
+};
 use ampgate_inventory::Resolution;
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use jiff::Timestamp;
 
@@ -40,12 +44,68 @@ impl Asking {
     }
 }
 
+/// About whom.
+#[derive(Args)]
+struct Whom {
+    user: String,
+    /// As if Keystone had let the user in, who is in this group there. (May be given several times.)
+    #[arg(long = "group", value_name = "NAME", value_parser = GroupName::of_keystone)]
+    groups: Vec<GroupName>,
+    /// As if Keystone had let the user in, who has these roles in this project.
+    #[arg(long = "project", value_name = "ID[:ROLE,…]", value_parser = project)]
+    projects: Vec<(ProjectId, BTreeSet<String>)>,
+    /// As if a one-time code had been asked for as well.
+    #[arg(long)]
+    totp: bool,
+}
+
+fn project(text: &str) -> Result<(ProjectId, BTreeSet<String>), String> {
+    let (id, roles) = text.split_once(':').unwrap_or((text, ""));
+    let roles = roles.split(',').filter(|role| !role.is_empty());
+    let id = ProjectId::parse(id).map_err(|error| error.to_string())?;
+    Ok((id, roles.map(str::to_owned).collect()))
+}
+
+impl Whom {
+    /// The person of the file, or of Keystone, and why they could not log in if so.
+    fn subject(&self, rules: &Rules, asking: &Asking) -> anyhow::Result<(Subject, Option<String>)> {
+        let name = UserName::parse(&self.user)
+            .with_context(|| format!("{:?} is no user name", self.user))?;
+        let local = rules.users.get(&name);
+        if self.groups.is_empty() && self.projects.is_empty() && !self.totp {
+            let user = local.with_context(|| {
+                format!("there is no user {name} in the users file; of somebody whom only Keystone knows, say --project and --group")
+            })?;
+            let refusal = user.refusal(asking.circumstances().now);
+            return Ok((user.subject(asking.from), refusal.map(|r| r.to_string())));
+        }
+        let who = KeystoneUser {
+            id: String::new(),
+            name,
+            groups: self.groups.iter().cloned().collect(),
+            projects: self.projects.iter().cloned().collect(),
+        };
+        let method = match self.totp {
+            true => Method::PasswordTotp,
+            false => Method::Password,
+        };
+        let now = asking.circumstances().now;
+        let principal = rules
+            .users
+            .authenticate_keystone(&who, method, asking.from, now);
+        let principal =
+            principal.with_context(|| format!("{} cannot log in by Keystone", who.name))?;
+        Ok((principal.subject().clone(), None))
+    }
+}
+
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  ampgate explain alice amphora-93b939b0-1c1d-4a5e-9d2c-1f0a5a3a9a10\n  ampgate explain alice lb-shop-web.master root\n  ampgate explain alice amphora-93b939b0 netns exec --from 198.51.100.7 --at 2026-12-24T03:00:00Z\n\nExit status 0 for yes, 1 for no."
+    after_help = "Examples:\n  ampgate explain erin lb-shop-web root --project 8a1f0c2d4e6b4f0f9a7c5d3e1b2a4c6e:member --totp\n  ampgate explain alice amphora-93b939b0-1c1d-4a5e-9d2c-1f0a5a3a9a10\n  ampgate explain alice lb-shop-web.master root\n  ampgate explain alice amphora-93b939b0 netns exec --from 198.51.100.7 --at 2026-12-24T03:00:00Z\n\nExit status 0 for yes, 1 for no."
 )]
 pub struct Explain {
-    user: String,
+    #[command(flatten)]
+    whom: Whom,
     target: String,
     /// plain, root or netns (default: plain).
     landing: Option<Landing>,
@@ -65,9 +125,12 @@ pub struct WhoCan {
 }
 
 #[derive(Args)]
-#[command(after_help = "Example:\n  ampgate what-can alice")]
+#[command(
+    after_help = "Examples:\n  ampgate what-can alice\n  ampgate what-can frank --group netops --project 8a1f0c2d4e6b4f0f9a7c5d3e1b2a4c6e:reader"
+)]
 pub struct WhatCan {
-    user: String,
+    #[command(flatten)]
+    whom: Whom,
     #[command(flatten)]
     asking: Asking,
 }
@@ -75,9 +138,8 @@ pub struct WhatCan {
 impl Explain {
     pub fn run(self, config: &Path) -> Outcome {
         let rules = load(config)?.with_last_known();
-        let user = user(&rules, &self.user)?;
         let circumstances = self.asking.circumstances();
-        let subject = user.subject(self.asking.from);
+        let (subject, refusal) = self.whom.subject(&rules, &self.asking)?;
         let mut allowed = true;
         let mut answers = Vec::new();
         for amphora in amphorae(&rules, &self.target)? {
@@ -93,16 +155,16 @@ impl Explain {
             }
             println!(
                 "{} on amphora-{} ({}), {landing} {}: {answer}",
-                user.name(),
+                subject.name,
                 amphora.id,
                 amphora.load_balancer.name.escape_debug(),
                 self.action
             );
         }
-        if let Some(refusal) = user.refusal(circumstances.now) {
+        if let Some(refusal) = refusal {
             allowed = false;
             if !self.asking.json.json {
-                println!("but {} cannot log in: {refusal}", user.name());
+                println!("but {} cannot log in: {refusal}", subject.name);
             }
         }
         if self.asking.json.json {
@@ -137,13 +199,15 @@ impl WhatCan {
     pub fn run(self, config: &Path) -> Outcome {
         let rules = load(config)?.with_last_known();
         let all = asked(rules.inventory.all())?;
-        let found = rules.policy.what_can(
-            user(&rules, &self.user)?,
-            &all,
-            self.asking.from,
-            &self.asking.circumstances(),
-        );
-        show(&found, &self.asking.json)
+        let (subject, refusal) = self.whom.subject(&rules, &self.asking)?;
+        if let Some(refusal) = refusal {
+            return Err(anyhow!("{} cannot log in: {refusal}", subject.name).into());
+        }
+        let circumstances = self.asking.circumstances();
+        show(
+            &rules.policy.what_can(&subject, &all, &circumstances),
+            &self.asking.json,
+        )
     }
 }
 
@@ -178,14 +242,6 @@ fn show(found: &[Reach], json: &Json) -> Outcome {
     lines.extend(all.into_iter().map(Vec::from));
     table(&lines)?;
     Ok(())
-}
-
-fn user<'r>(rules: &'r Rules, name: &str) -> anyhow::Result<&'r User> {
-    let parsed = UserName::parse(name).with_context(|| format!("{name:?} is no user name"))?;
-    rules
-        .users
-        .get(&parsed)
-        .with_context(|| format!("there is no user {name} in the users file"))
 }
 
 fn amphorae(rules: &Rules, target: &str) -> anyhow::Result<Vec<Arc<Amphora>>> {

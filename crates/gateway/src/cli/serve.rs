@@ -29,7 +29,7 @@ use crate::gateway::Gateway;
 use crate::listen::{self, Workers};
 use crate::rules::{self, Rules};
 use crate::sentence::Trouble;
-use crate::{control, keeping};
+use crate::{control, keeping, people};
 
 /// How often the two processes are looked after.
 const LOOK: Duration = Duration::from_millis(200);
@@ -286,6 +286,7 @@ async fn serve(path: &Path, rules: Rules) -> anyhow::Result<()> {
     let syncing = keeping::sync(Arc::clone(&gateway), Arc::clone(&stop))?;
     tokio::spawn(keeping::prove(Arc::clone(&gateway)));
     tokio::spawn(keeping::review(Arc::clone(&gateway)));
+    tokio::spawn(people::recheck(Arc::clone(&gateway)));
     tokio::spawn(keeping::seal_journal(Arc::clone(&gateway)));
     tokio::spawn(control::serve(Arc::clone(&gateway), control));
     gateway.journal(
