@@ -9,6 +9,7 @@
 
 mod admin;
 mod attacks;
+mod cloud_faults;
 mod evidence;
 mod fidelity;
 mod keystone;

@@ -98,6 +98,14 @@ fn a_cloud_that_is_down_locks_nobody_out() {
     run(greeted, b"")
         .good()
         .says("OpenStack has not been heard since");
+    until("it is in the journal", Duration::from_secs(60), || {
+        let events = gateway.journal();
+        let stands = events.iter().rfind(|e| e["event"] == "inventory.changed");
+        stands.is_some_and(|e| e["state"] == "down" && e["fault"].as_str().is_some())
+    });
+    let events = gateway.journal();
+    let granted = events.iter().rfind(|e| e["event"] == "grant.given");
+    assert!(granted.unwrap()["inventory_age_seconds"].is_u64());
     ssh(&alice, "lb-edge", "hostname").good().says(BARE.id);
     gateway.restart();
     ssh(&alice, "lb-cmp-was-lb", "hostname").good().says(A.id);

@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    bed::{bed, script},
+    bed::{bed, script, tool},
     gateway::{Setup, give},
     outcome::{Outcome, run},
 };
@@ -81,6 +81,12 @@ impl Cloud {
         password.unwrap().to_owned()
     }
 
+    /// What a service, `keystone` or `octavia`, was asked, a line each.
+    pub fn access_log(&self, service: &str) -> String {
+        let file = self.dir.join(format!("log/{service}-access.log"));
+        fs::read_to_string(file).unwrap_or_default()
+    }
+
     /// Three who are refused for three reasons: `{kind: [user, password]}`, as attack.py has it.
     pub fn refused_people(&self) -> String {
         serde_json::json!({
@@ -114,5 +120,67 @@ impl Cloud {
         ] {
             setup.set("inventory.octavia", &line);
         }
+    }
+}
+
+/// An Octavia that misbehaves, before a real one or alone (tests/bed/fake_openstack.py).
+#[derive(Debug)]
+pub struct FakeOpenstack {
+    dir: PathBuf,
+    /// Where it answers.
+    pub url: String,
+    child: Child,
+}
+
+impl FakeOpenstack {
+    /// Starts it in the controller's network namespace: with this fault for what matches, and the truth of `upstream` for
+    /// the rest.
+    pub fn start(name: &str, fault: Option<&str>, upstream: Option<&str>) -> FakeOpenstack {
+        let dir = bed().directory("fakes").join(name);
+        fs::remove_dir_all(&dir).ok();
+        let mut python = bed().command(tool("python3"));
+        python
+            .arg(script("fake_openstack.py"))
+            .arg("--dir")
+            .arg(&dir);
+        for (option, value) in [("--fault", fault), ("--upstream", upstream)] {
+            if let Some(value) = value {
+                python.arg(option).arg(value);
+            }
+        }
+        let mut child = python
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut port = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut port)
+            .unwrap();
+        FakeOpenstack {
+            dir,
+            url: format!("http://127.0.0.1:{}", port.trim()),
+            child,
+        }
+    }
+
+    /// Other faults from now on, a line each.
+    pub fn faults(&self, lines: &str) {
+        fs::write(self.dir.join("faults"), lines).unwrap();
+    }
+
+    /// Each request that it got, as JSON.
+    pub fn requests(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.dir.join("requests.jsonl")).unwrap();
+        text.lines()
+            .map(|l| serde_json::from_str(l).unwrap())
+            .collect()
+    }
+}
+
+impl Drop for FakeOpenstack {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
     }
 }

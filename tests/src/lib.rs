@@ -22,6 +22,6 @@ pub mod terminal;
 pub use amphorae::{A, B, BARE, Entry};
 pub use bed::{Bed, bed};
 pub use client::{Client, Land, Via};
-pub use cloud::Cloud;
+pub use cloud::{Cloud, FakeOpenstack};
 pub use gateway::{Gateway, Setup, gateway};
 pub use outcome::{Outcome, run, run_for};

@@ -65,6 +65,14 @@ pub enum Event {
     #[serde(rename = "config.refused")]
     ConfigRefused { by: Text, faults: Vec<Text> },
 
+    #[serde(rename = "inventory.changed")]
+    InventoryChanged {
+        state: Text,
+        age_seconds: Option<u64>,
+        amphorae: u64,
+        fault: Option<Text>,
+    },
+
     #[serde(rename = "connection.accepted")]
     ConnectionAccepted {
         connection: Text,
@@ -129,6 +137,7 @@ pub enum Event {
         rules: Vec<Text>,
         until: Option<Text>,
         reason: Option<Text>,
+        inventory_age_seconds: Option<u64>,
     },
     #[serde(rename = "grant.refused")]
     GrantRefused {
@@ -268,6 +277,7 @@ impl Event {
         "gateway.stopped",
         "config.reloaded",
         "config.refused",
+        "inventory.changed",
         "connection.accepted",
         "connection.refused",
         "connection.closed",

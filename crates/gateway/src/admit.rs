@@ -230,6 +230,7 @@ pub async fn admit(
                     rules: by,
                     until,
                     reason: asked.reason.as_deref().map(Into::into),
+                    inventory_age_seconds: rules.inventory.age().map(|age| age.as_secs()),
                 },
             );
             Ok((grant, amphora))

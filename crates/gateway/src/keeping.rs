@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ampgate_access::{Amphora, Grant};
+use ampgate_audit::Event;
 use jiff::Timestamp;
 
 use crate::gateway::Gateway;
@@ -20,6 +21,9 @@ const PROVE_EVERY: Duration = Duration::from_secs(2);
 const SEAL_JOURNAL_EVERY: Duration = Duration::from_secs(10);
 /// Grants are re-decided this often; a changed right ends sessions within 5 s.
 const REVIEW_EVERY: Duration = Duration::from_secs(2);
+
+/// How the inventory stands is looked at this often.
+const WATCH_INVENTORY_EVERY: Duration = Duration::from_secs(5);
 
 /// Starts the thread that may wait for disks. It ends when `stop` is set.
 pub fn sync(
@@ -95,6 +99,27 @@ pub async fn seal_journal(gateway: Arc<Gateway>) {
         if let Err(error) = gateway.seal_journal().await {
             tracing::warn!(error, "the journal's head goes unsigned");
         }
+    }
+}
+
+/// Writes down whenever what is known of the amphorae stands otherwise than before. Runs for ever.
+pub async fn watch_inventory(gateway: Arc<Gateway>) {
+    let mut before = None;
+    loop {
+        let condition = gateway.rules().inventory.condition().await;
+        if before != Some(condition.state) {
+            before = Some(condition.state);
+            gateway.journal(
+                None,
+                Event::InventoryChanged {
+                    state: condition.state.as_str().into(),
+                    age_seconds: condition.age.map(|age| age.as_secs()),
+                    amphorae: condition.amphorae as u64,
+                    fault: condition.sentence.map(Into::into),
+                },
+            );
+        }
+        tokio::time::sleep(WATCH_INVENTORY_EVERY).await;
     }
 }
 

@@ -62,9 +62,9 @@ pub enum CloudError {
     },
     /// Wrong or disabled credential, as Keystone says of all of them in the same words.
     #[error(
-        "Keystone refuses the gateway's credential (401): the secret is wrong, the credential has expired or was deleted, or its user is disabled"
+        "Keystone refuses the gateway's credential (HTTP {0}): the secret is wrong, the credential has expired or was deleted, or its user is disabled"
     )]
-    Credential,
+    Credential(u16),
     /// A fresh token is refused too, or the role does not suffice.
     #[error(
         "{service} refuses {what} to the gateway's credential (HTTP {status}{}): its role or its access rules do not allow that",
@@ -118,7 +118,7 @@ impl CloudError {
         matches!(
             self,
             Self::Settings(_)
-                | Self::Credential
+                | Self::Credential(_)
                 | Self::Permission { .. }
                 | Self::Redirected { .. }
                 | Self::NoEndpoint { .. }

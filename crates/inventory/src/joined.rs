@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ampgate_access::{Amphora, AmphoraId, TargetName};
 use async_trait::async_trait;
@@ -132,6 +133,10 @@ impl Inventory for Joined {
             by_id.insert(amphora.id, Arc::clone(amphora));
         }
         Ok(by_id.into_values().collect())
+    }
+
+    fn age(&self) -> Option<Duration> {
+        self.live.age()
     }
 
     async fn condition(&self) -> Condition {

@@ -184,8 +184,9 @@ impl Keystone {
                 body: Some(login::body(&cloud.login)),
             })
             .await?;
-        if answer.status == 401 {
-            return Err(CloudError::Credential);
+        // Of an application credential that was deleted Keystone says that it cannot be found.
+        if matches!(answer.status, 401 | 404) {
+            return Err(CloudError::Credential(answer.status));
         }
         let token = answer.headers.get(X_SUBJECT_TOKEN).cloned();
         let what = answer.what.clone();

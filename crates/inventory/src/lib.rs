@@ -39,6 +39,7 @@ mod cache;
 mod health;
 mod live;
 mod refresh;
+mod sight;
 mod view;
 
 mod joined;
@@ -48,6 +49,7 @@ mod identity;
 mod operators;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ampgate_access::{Amphora, AmphoraId, TargetName};
 use async_trait::async_trait;
@@ -98,6 +100,11 @@ pub trait Inventory: Send + Sync {
     /// # Errors
     /// The inventory cannot answer.
     async fn all(&self) -> Result<Vec<Arc<Amphora>>, InventoryError>;
+
+    /// Since what it knows was said by the cloud; none for a file. For each decision's event: it costs nothing.
+    fn age(&self) -> Option<Duration> {
+        None
+    }
 
     /// How it stands: how old what it knows is, and what is wrong. For banner, metric and event; not for each look-up.
     async fn condition(&self) -> Condition;

@@ -80,11 +80,6 @@ impl Live {
         &self.shared.settings
     }
 
-    /// Since what is known was said by Octavia.
-    pub fn age(&self) -> Option<Duration> {
-        self.shared.health().age()
-    }
-
     pub(crate) fn at_address(&self, address: UpstreamAddr) -> Vec<Arc<Amphora>> {
         self.shared.view().at_address(address)
     }
@@ -217,6 +212,10 @@ impl Inventory for Live {
     async fn all(&self) -> Result<Vec<Arc<Amphora>>, InventoryError> {
         self.shared.counts()?;
         Ok(self.shared.view().all())
+    }
+
+    fn age(&self) -> Option<Duration> {
+        self.shared.health().age()
     }
 
     async fn condition(&self) -> Condition {

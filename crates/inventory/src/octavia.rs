@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use ampgate_access::{LoadBalancerId, TargetName};
+use ampgate_access::{Amphora, LoadBalancerId, TargetName};
 use bytes::Bytes;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -167,6 +167,26 @@ impl Octavia {
             found.push(self.balancer(id).await?);
         }
         Ok(Some(found))
+    }
+
+    /// Whether an amphora that was known serves its load balancer still.
+    ///
+    /// # Errors
+    /// No answer; also where the credential may not see what it could.
+    pub(crate) async fn still_has(&self, amphora: &Amphora) -> Result<bool, CloudError> {
+        let row: Option<AmphoraRow> = self
+            .one(&AMPHORAE, &amphora.id.to_string(), "amphora")
+            .await?;
+        let Some(balancer) = row.and_then(|row| row.loadbalancer_id) else {
+            return Ok(false);
+        };
+        let Ok(balancer) = LoadBalancerId::parse(&balancer) else {
+            return Ok(false);
+        };
+        let row: Option<BalancerRow> = self
+            .one(&BALANCERS, &balancer.to_string(), "loadbalancer")
+            .await?;
+        Ok(row.is_some())
     }
 
     async fn balancer(&self, balancer: LoadBalancerId) -> Result<Found, CloudError> {

@@ -16,6 +16,7 @@ use crate::join::{Unusable, join};
 use crate::live::Shared;
 use crate::octavia::Octavia;
 use crate::rows::{BalancerRow, Rows};
+use crate::sight;
 use crate::{Known, show_age};
 
 /// A list that took a second is not made again before this many have passed: a slow Octavia is not made slower.
@@ -101,6 +102,7 @@ async fn once(
     begun: Instant,
 ) -> Result<(), CloudError> {
     let mut rows = octavia.list().await?;
+    sight::check(octavia, &rows, &shared.view().all()).await?;
     if memory.wants_projects(shared, &rows) {
         memory.projects_at = Some(begun);
         // Names that were known stay known: policy may rest on them.

@@ -625,3 +625,32 @@ async fn no_secret_is_seen_anywhere() {
         }
     }
 }
+
+/// What is listed only in part is not taken for the whole: a credential that lost sight of another project's load balancers
+/// ends no session there. What is really gone is gone.
+#[tokio::test]
+async fn a_list_that_lost_sight_of_a_project_is_no_list() {
+    let world = World::new();
+    let live = world.start();
+    fresh(&live).await;
+    world.change(|truth| {
+        truth.instead = Some(Box::new(|request| {
+            (request.path == "/v2/lbaas/loadbalancers" && request.all("name").is_empty()).then(
+                || {
+                    let own = json!({"loadbalancers": [balancer(WEB, "cmp-was-lb", "p1")]});
+                    Reply::json(200, &own)
+                },
+            )
+        }));
+    });
+    let said = down(&live).await;
+    assert!(said.contains("get_all-global"), "{said}");
+    assert_eq!(meant(&live, "amphora-a0000003").await, "3");
+    world.change(|truth| {
+        truth.instead = None;
+        truth.amphorae.retain(|a| a["loadbalancer_id"] != PAY);
+        truth.balancers.retain(|b| b["id"] != PAY);
+    });
+    fresh(&live).await;
+    assert_eq!(meant(&live, "amphora-a0000003").await, "none");
+}

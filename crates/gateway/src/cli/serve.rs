@@ -286,6 +286,7 @@ async fn serve(path: &Path, rules: Rules) -> anyhow::Result<()> {
     let syncing = keeping::sync(Arc::clone(&gateway), Arc::clone(&stop))?;
     tokio::spawn(keeping::prove(Arc::clone(&gateway)));
     tokio::spawn(keeping::review(Arc::clone(&gateway)));
+    tokio::spawn(keeping::watch_inventory(Arc::clone(&gateway)));
     tokio::spawn(people::recheck(Arc::clone(&gateway)));
     tokio::spawn(keeping::seal_journal(Arc::clone(&gateway)));
     tokio::spawn(control::serve(Arc::clone(&gateway), control));
