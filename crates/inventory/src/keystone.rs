@@ -32,7 +32,6 @@ const X_SUBJECT_TOKEN: &str = "x-subject-token";
 pub(crate) enum Service {
     Keystone,
     Octavia,
-    #[expect(dead_code, reason = "host keys from Nova's console are read over it")]
     Nova,
 }
 
@@ -105,13 +104,33 @@ impl Keystone {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Answer, CloudError> {
+        self.ask(service, path, query, None).await
+    }
+
+    /// Asks a service what it answers to a POST only; nothing is changed by it. The same errors.
+    pub(crate) async fn post(
+        &self,
+        service: Service,
+        path: &[&str],
+        body: &str,
+    ) -> Result<Answer, CloudError> {
+        self.ask(service, path, &[], Some(body)).await
+    }
+
+    async fn ask(
+        &self,
+        service: Service,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> Result<Answer, CloudError> {
         let session = self.session().await?;
-        let answer = session.get(service, path, query).await?;
+        let answer = session.ask(service, path, query, body).await?;
         if answer.status != 401 {
             return Ok(answer);
         }
         match self.replace(&session).await? {
-            Some(renewed) => renewed.get(service, path, query).await,
+            Some(renewed) => renewed.ask(service, path, query, body).await,
             None => Ok(answer),
         }
     }
@@ -253,6 +272,16 @@ impl Session {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Answer, CloudError> {
+        self.ask(service, path, query, None).await
+    }
+
+    async fn ask(
+        &self,
+        service: Service,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> Result<Answer, CloudError> {
         let endpoint = match service {
             Service::Keystone => Some(&self.keystone),
             Service::Octavia => self.octavia.as_ref(),
@@ -264,10 +293,13 @@ impl Session {
         self.http
             .send(Ask {
                 service: service.name(),
-                method: Method::GET,
+                method: match body {
+                    None => Method::GET,
+                    Some(_) => Method::POST,
+                },
                 url: endpoint.at(path, query),
                 headers: vec![(X_AUTH_TOKEN, self.token.clone())],
-                body: None,
+                body: body.map(|body| body.as_bytes().to_vec().into()),
             })
             .await
     }

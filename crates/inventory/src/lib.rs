@@ -1,5 +1,5 @@
-//! In: the name of a target; a static file of amphorae, and Octavia's API.
-//! Out: the amphora which it means, and everything that policy speaks of.
+//! In: the name of a target; a static file of amphorae, Octavia's API, and Nova's consoles.
+//! Out: the amphora which it means, everything that policy speaks of, and the host keys that its console names.
 //! Never: decides who may reach it, or guesses between two. The only crate with an HTTP client.
 
 mod condition;
@@ -41,6 +41,10 @@ mod live;
 mod refresh;
 mod view;
 
+// Nova: the console of an amphora's server, and the host keys on it.
+mod console;
+mod nova;
+
 mod joined;
 
 use std::sync::Arc;
@@ -50,6 +54,7 @@ use async_trait::async_trait;
 
 pub use cloud::{Cloud, CredentialName, Domain, Interface, Login, Named, Source};
 pub use condition::{Condition, State, show_age};
+pub use console::{Console, Doubt, Silence, read as read_console};
 pub use endpoint::Endpoint;
 pub use error::{CloudError, InventoryError};
 pub use fixed::Fixed;
