@@ -11,5 +11,6 @@ mod admin;
 mod attacks;
 mod evidence;
 mod fidelity;
+mod hostkeys;
 mod openstack;
 mod walk;

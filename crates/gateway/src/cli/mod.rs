@@ -8,6 +8,7 @@
 
 mod check;
 mod explain;
+mod hostkeys;
 mod init;
 mod reindex;
 mod serve;
@@ -71,6 +72,9 @@ enum Command {
     /// Show or end one session.
     #[command(subcommand)]
     Session(sessions::Session),
+    /// List, show or forget the host keys by which amphorae are known.
+    #[command(subcommand)]
+    Hostkeys(hostkeys::Hostkeys),
     /// Show how the running gateway does.
     Status(sessions::Status),
     /// Make the session index anew from journal and recordings (with the gateway stopped).
@@ -115,6 +119,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::WhatCan(what) => what.run(&config),
         Command::Sessions(sessions) => sessions.run(&config),
         Command::Session(session) => session.run(&config),
+        Command::Hostkeys(hostkeys) => hostkeys.run(&config),
         Command::Status(status) => status.run(&config),
         Command::Reindex => reindex::run(&config),
         Command::SshConfig(ssh_config) => ssh_config.run(&config),
