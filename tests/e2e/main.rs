@@ -12,5 +12,6 @@ mod attacks;
 mod evidence;
 mod fidelity;
 mod hostkeys;
+mod keyring;
 mod openstack;
 mod walk;

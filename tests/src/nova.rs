@@ -1,5 +1,5 @@
 //! In: the script tests/bed/fake_openstack.py. Out: a Nova that shows consoles of real amphorae, as cloud-init would print them.
-//! Never: left behind: it ends with this value.
+//! With a Keystone and a Barbican of its own. Never: left behind: it ends with this value.
 
 use std::{
     fs,
@@ -21,12 +21,21 @@ use crate::{
 #[derive(Debug)]
 pub struct Nova {
     dir: PathBuf,
+    /// Where it is, without a path.
+    pub url: String,
     child: Child,
 }
 
 impl Nova {
     /// Starts it for the test `name`, as the Nova of this cloud.
     pub fn of(cloud: &Cloud, name: &str) -> Nova {
+        let nova = Nova::up(name);
+        cloud.run("endpoint", &["compute", &format!("{}/v2.1", nova.url)]);
+        nova
+    }
+
+    /// Starts it for the test `name`.
+    pub fn up(name: &str) -> Nova {
         let dir = bed().directory("novas").join(name);
         let mut child = bed()
             .command("python3")
@@ -40,9 +49,16 @@ impl Nova {
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut port)
             .unwrap();
-        let url = format!("http://127.0.0.1:{}/v2.1", port.trim());
-        cloud.run("endpoint", &["compute", &url]);
-        Nova { dir, child }
+        let url = format!("http://127.0.0.1:{}", port.trim());
+        Nova { dir, url, child }
+    }
+
+    /// Its Barbican has this secret. The href.
+    pub fn secret(&self, payload: &[u8]) -> String {
+        let id = "5f3c1a7e-8d24-4f0a-b1c9-2e6d7a8b9c0d";
+        fs::create_dir_all(self.dir.join("secrets")).unwrap();
+        fs::write(self.dir.join("secrets").join(id), payload).unwrap();
+        format!("{}/v1/secrets/{id}", self.url)
     }
 
     /// The console of an amphora is of this kind (tests/bed/cloud/consoles.py), with the keys that its sshd has.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, HeaderName, HeaderValue};
 use tokio::sync::Mutex;
 
 use crate::backoff;
@@ -33,6 +33,7 @@ pub(crate) enum Service {
     Keystone,
     Octavia,
     Nova,
+    Barbican,
 }
 
 impl Service {
@@ -41,8 +42,20 @@ impl Service {
             Self::Keystone => "Keystone",
             Self::Octavia => "Octavia",
             Self::Nova => "Nova",
+            Self::Barbican => "Barbican",
         }
     }
+}
+
+/// What is asked of a service.
+#[derive(Clone, Default)]
+struct Question<'a> {
+    path: &'a [&'a str],
+    query: &'a [(&'a str, &'a str)],
+    /// A POST.
+    body: Option<&'a str>,
+    /// JSON, where nothing else is said.
+    accept: Option<HeaderValue>,
 }
 
 /// Where tokens come from.
@@ -70,6 +83,7 @@ pub(crate) struct Session {
     keystone: Endpoint,
     octavia: Option<Endpoint>,
     nova: Option<Endpoint>,
+    barbican: Option<Endpoint>,
     /// For the fault: interface and region.
     looked_for: String,
 }
@@ -104,7 +118,12 @@ impl Keystone {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Answer, CloudError> {
-        self.ask(service, path, query, None).await
+        let question = Question {
+            path,
+            query,
+            ..Question::default()
+        };
+        self.ask(service, question).await
     }
 
     /// Asks a service what it answers to a POST only; nothing is changed by it. The same errors.
@@ -114,23 +133,37 @@ impl Keystone {
         path: &[&str],
         body: &str,
     ) -> Result<Answer, CloudError> {
-        self.ask(service, path, &[], Some(body)).await
+        let question = Question {
+            path,
+            body: Some(body),
+            ..Question::default()
+        };
+        self.ask(service, question).await
     }
 
-    async fn ask(
+    /// Asks a service for something that is no JSON. The same errors.
+    pub(crate) async fn get_as(
         &self,
         service: Service,
         path: &[&str],
-        query: &[(&str, &str)],
-        body: Option<&str>,
+        accept: HeaderValue,
     ) -> Result<Answer, CloudError> {
+        let question = Question {
+            path,
+            accept: Some(accept),
+            ..Question::default()
+        };
+        self.ask(service, question).await
+    }
+
+    async fn ask(&self, service: Service, question: Question<'_>) -> Result<Answer, CloudError> {
         let session = self.session().await?;
-        let answer = session.ask(service, path, query, body).await?;
+        let answer = session.ask(service, question.clone()).await?;
         if answer.status != 401 {
             return Ok(answer);
         }
         match self.replace(&session).await? {
-            Some(renewed) => renewed.ask(service, path, query, body).await,
+            Some(renewed) => renewed.ask(service, question).await,
             None => Ok(answer),
         }
     }
@@ -248,6 +281,7 @@ impl Keystone {
         Ok(Session {
             octavia: place(&settings.endpoint, &cloud.load_balancer, "load-balancer")?,
             nova: place(&settings.compute_endpoint, &cloud.compute, "compute")?,
+            barbican: catalog.find("key-manager", interface, region),
             keystone: cloud.auth_url.clone(),
             looked_for: format!(
                 "{} endpoint in {}",
@@ -272,34 +306,36 @@ impl Session {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Answer, CloudError> {
-        self.ask(service, path, query, None).await
+        let question = Question {
+            path,
+            query,
+            ..Question::default()
+        };
+        self.ask(service, question).await
     }
 
-    async fn ask(
-        &self,
-        service: Service,
-        path: &[&str],
-        query: &[(&str, &str)],
-        body: Option<&str>,
-    ) -> Result<Answer, CloudError> {
+    async fn ask(&self, service: Service, question: Question<'_>) -> Result<Answer, CloudError> {
         let endpoint = match service {
             Service::Keystone => Some(&self.keystone),
             Service::Octavia => self.octavia.as_ref(),
             Service::Nova => self.nova.as_ref(),
+            Service::Barbican => self.barbican.as_ref(),
         };
         let endpoint = endpoint.ok_or_else(|| CloudError::NoEndpoint {
             wanted: format!("{} as {}", service.name(), self.looked_for),
         })?;
+        let mut headers = vec![(X_AUTH_TOKEN, self.token.clone())];
+        headers.extend(question.accept.map(|accept| (ACCEPT, accept)));
         self.http
             .send(Ask {
                 service: service.name(),
-                method: match body {
+                method: match question.body {
                     None => Method::GET,
                     Some(_) => Method::POST,
                 },
-                url: endpoint.at(path, query),
-                headers: vec![(X_AUTH_TOKEN, self.token.clone())],
-                body: body.map(|body| body.as_bytes().to_vec().into()),
+                url: endpoint.at(question.path, question.query),
+                headers,
+                body: question.body.map(|body| body.as_bytes().to_vec().into()),
             })
             .await
     }

@@ -45,6 +45,9 @@ mod view;
 mod console;
 mod nova;
 
+// Barbican: the octavia key, for a process of its own.
+mod barbican;
+
 mod joined;
 
 use std::sync::Arc;
@@ -52,6 +55,7 @@ use std::sync::Arc;
 use ampgate_access::{Amphora, AmphoraId, TargetName};
 use async_trait::async_trait;
 
+pub use barbican::{SecretRef, payload};
 pub use cloud::{Cloud, CredentialName, Domain, Interface, Login, Named, Source};
 pub use condition::{Condition, State, show_age};
 pub use console::{Console, Doubt, Silence, read as read_console};

@@ -8,6 +8,7 @@
 
 mod check;
 mod explain;
+mod fetch_key;
 mod hostkeys;
 mod init;
 mod reindex;
@@ -61,6 +62,8 @@ enum Command {
     Serve(serve::Serve),
     /// Run the process that holds the octavia keys and the sealing key.
     Signer,
+    /// Fetch an octavia key from Barbican into a file for the signer, and end.
+    FetchKey(fetch_key::FetchKey),
     /// Say whether a user may land on a target, and which rules say so.
     Explain(explain::Explain),
     /// List who may land on a target.
@@ -114,6 +117,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Check(check) => check.run(&config),
         Command::Serve(serve) => serve.run(&config),
         Command::Signer => signer::run(&config),
+        Command::FetchKey(fetch) => fetch.run(),
         Command::Explain(explain) => explain.run(&config),
         Command::WhoCan(who) => who.run(&config),
         Command::WhatCan(what) => what.run(&config),

@@ -89,3 +89,46 @@ pub fn show(hostkeys: &Hostkeys, out: &mut String) {
         show_duration(hostkeys.timeout)
     );
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Config;
+
+    fn mode(text: &str) -> Result<&'static str, String> {
+        let config = Config::parse(Path::new("ampgate.toml"), text);
+        let word = config.map(|config| config.hostkeys.mode.word());
+        word.map_err(|faults| {
+            let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            shown.join("\n")
+        })
+    }
+
+    #[test]
+    fn the_console_is_asked_where_octavia_is() {
+        let octavia = "[inventory.octavia]\ncloud = \"x\"\nlogin_user = \"ubuntu\"\n";
+        assert_eq!(mode(""), Ok("first-contact"));
+        assert_eq!(mode(octavia), Ok("console-or-first-contact"));
+        for word in HostKeyMode::ALL.map(HostKeyMode::word) {
+            let text = format!("{octavia}[hostkeys]\nmode = {word:?}\n");
+            assert_eq!(mode(&text), Ok(word));
+        }
+    }
+
+    #[test]
+    fn a_mode_that_cannot_be_is_a_fault_with_its_line() {
+        for (text, words) in [
+            ("[hostkeys]\nmode = \"console\"\n", "[inventory.octavia]"),
+            ("[hostkeys]\nmode = \"never\"\n", "\"static\""),
+            ("[hostkeys]\ntimeout = \"1h\"\n", "from 100ms to 1m"),
+            ("[host_keys]\nmode = \"static\"\n", "[hostkeys]"),
+        ] {
+            let said = mode(text).unwrap_err();
+            assert!(said.contains("ampgate.toml:2:"), "{said}");
+            assert!(said.contains(words), "{said}");
+        }
+    }
+}
