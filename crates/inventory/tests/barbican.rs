@@ -7,6 +7,7 @@
     clippy::indexing_slicing
 )]
 
+#[allow(dead_code, reason = "octavia.rs needs the rest")]
 mod cloud;
 
 use ampgate_inventory::payload;
