@@ -78,6 +78,11 @@ fn the_console_vouches_before_the_first_connection() {
         (before, 1)
     );
 
+    gateway
+        .ampgate(&["hostkeys", "show", &B.target()])
+        .exits(1)
+        .says("two blocks");
+
     // No console: the first contact, and why.
     nova.console(&B, "none");
     ssh(&alice, &B.target()).good().says(&B.target());

@@ -59,8 +59,8 @@ impl Hostkeys {
                     false => show(&known)?,
                 }
                 match known.agree {
-                    Some(false) => Err(Failure::Status(1)),
-                    _ => Ok(()),
+                    true => Ok(()),
+                    false => Err(Failure::Status(1)),
                 }
             }
             Answer::Done { text } => {
@@ -131,15 +131,11 @@ fn show(known: &HostKeys) -> Outcome {
             .iter()
             .map(|why| ("console", why.clone())),
     );
-    facts.extend(known.agree.map(|agree| {
-        let said = match agree {
-            true => "yes",
-            false => {
-                "NO: find out which is right, then correct the inventory file or forget the pin"
-            }
-        };
-        ("they agree", said.to_owned())
-    }));
+    let agree = match known.agree {
+        true => "yes",
+        false => "NO: find out which is right, then correct the inventory file or forget the pin",
+    };
+    facts.push(("they agree", agree.to_owned()));
     let rows: Vec<Vec<String>> = facts
         .into_iter()
         .map(|(name, value)| vec![name.to_owned(), value])

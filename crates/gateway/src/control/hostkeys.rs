@@ -45,8 +45,8 @@ pub struct HostKeys {
     pub console: Vec<String>,
     /// Why there are none.
     pub console_says: Option<String>,
-    /// Whether each source that names a key names the pinned one; none without a pin.
-    pub agree: Option<bool>,
+    /// Whether nothing of this contradicts anything else.
+    pub agree: bool,
 }
 
 type Found = (AmphoraId, Option<Arc<Amphora>>);
@@ -89,21 +89,22 @@ pub async fn show(gateway: &Gateway, target: &str) -> Answer {
         (Some(live), Some(amphora)) => Some(live.console(amphora, CONSOLE).await),
         _ => None,
     };
+    let doubtful = matches!(asked, Some(Console::Doubtful(_)));
     let (console, console_says) = match asked {
         Some(Console::Keys(keys)) => (keys, None),
         Some(Console::Doubtful(doubt)) => (Vec::new(), Some(doubt.to_string())),
         Some(Console::Silent(why)) => (Vec::new(), Some(why.to_string())),
-        None => (
-            Vec::new(),
-            Some(
-                "not asked: it needs [inventory.octavia], and an amphora that is known".to_owned(),
-            ),
-        ),
+        None => {
+            let why = "not asked: it needs [inventory.octavia], and an amphora that is known";
+            (Vec::new(), Some(why.to_owned()))
+        }
     };
-    let agree = pin.as_ref().map(|pin| {
-        let is_pin = |key: &HostKey| key.as_openssh() == pin.host_key;
-        file.iter().all(is_pin) && (console.is_empty() || console.iter().any(is_pin))
-    });
+    let of_pin = pin.iter().map(|pin| pin.host_key.as_str());
+    let named: Vec<&str> = of_pin.chain(file.iter().map(HostKey::as_openssh)).collect();
+    let is_named = |key: &HostKey| named.iter().all(|named| *named == key.as_openssh());
+    let agree = !doubtful
+        && file.iter().all(is_named)
+        && (console.is_empty() || named.is_empty() || console.iter().any(is_named));
     Answer::HostKeys(Box::new(HostKeys {
         target: format!("amphora-{id}"),
         load_balancer: amphora.as_ref().map(|a| a.load_balancer.name.clone()),
