@@ -1,7 +1,7 @@
 //! In: `ampgate.toml`. Out: `Config`, every setting with its default, or every fault of the file at once.
 //! Never: reads another file, opens a socket, or takes a key it does not know.
 
-mod hostkeys;
+pub mod hostkeys;
 mod octavia;
 mod units;
 
@@ -14,7 +14,7 @@ use ampgate_access::table::{self, Faults, Table};
 use ampgate_access::{Fault, LoginUser};
 use ampgate_inventory::Settings;
 
-pub use hostkeys::{HostKeyMode, Hostkeys};
+use hostkeys::Hostkeys;
 use units::{duration, list, number, path, size};
 pub use units::{show_duration, show_size};
 

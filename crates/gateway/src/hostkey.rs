@@ -9,7 +9,7 @@ use ampgate_inventory::{Console, Silence};
 use jiff::Timestamp;
 use russh::keys::ssh_key::PublicKey;
 
-use crate::config::HostKeyMode;
+use crate::config::hostkeys::HostKeyMode;
 use crate::gateway::Gateway;
 use crate::outer::fingerprint;
 use crate::sentence::Trouble;
