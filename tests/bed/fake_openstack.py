@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""An OpenStack that misbehaves: what a real Keystone, Octavia or Nova cannot be made to do on demand.
+"""An OpenStack that misbehaves: what a real Keystone, Octavia, Nova or Barbican cannot be made to do on demand.
 
 In: a port, faults by path, console texts by server id. Out: the port chosen, on the first line of standard output; one JSON
 line per request in DIR/requests.jsonl, and each credential's exact value in DIR/secrets.jsonl (mode 0600), for tests that
@@ -25,7 +25,7 @@ request, so that a running one can be changed. FAULT:
     other-type        right keys, wrong types                       duplicate          a list with each element twice
 
 Without a fault: Keystone's tokens (any credential is right), Octavia's lists (DIR/amphorae.json and DIR/load_balancers.json,
-if they are there, else empty), Nova's os-getConsoleOutput; or, with --upstream, what the server at URL answers to it.
+if they are there, else empty), Nova's os-getConsoleOutput, Barbican's secrets (the files DIR/secrets/ID); or, with --upstream, what the server at URL answers to it.
 KIND of a console: a word of KINDS or REFUSALS in tests/bed/cloud/consoles.py (good, two-boots, cut-end, forged-second, noise, none,
 missing, …); the ARGUMENT is a file with public keys, one a line, as `ssh-keyscan` or *.pub has them.
 """
@@ -141,6 +141,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return 201, token_body(self.base()), {"X-Subject-Token": TOKEN}
         if path.endswith("/action"):
             return self.console(path.split("/")[-2], json.loads(body or b"{}"))
+        if "/v1/secrets/" in path:
+            return self.secret(path.partition("/v1/secrets/")[2])
         for end, key, file in (("/amphorae", "amphorae", "amphorae"), ("/loadbalancers", "loadbalancers", "load_balancers")):
             if path.endswith(end):
                 return 200, {key: self.rows(file), key + "_links": []}, {}
@@ -170,6 +172,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if length is not None:
             text = "\n".join(text.split("\n")[-int(length):]) if int(length) else ""
         return 200, {"output": text}, {}
+
+    def secret(self, path):
+        """Barbican's: DIR/secrets/ID is a payload of text/plain, which is given to those only who ask for that type."""
+        name, _, rest = path.partition("/")
+        file, wanted = self.server.dir / "secrets" / name, self.headers.get("Accept")
+        if "X-Auth-Token" not in self.headers or not file.exists():
+            return 404, {"code": 404, "title": "Not Found", "description": "Secret not found."}, {}
+        if rest != "payload":
+            return 200, {"name": "octavia", "status": "ACTIVE", "secret_type": "private", "content_types": {"default": "text/plain"}}, {}
+        if wanted != "text/plain":
+            return 406, {"code": 406, "title": "Not Acceptable", "description": "Wrong payload content-type"}, {}
+        return 200, file.read_bytes(), {"Content-Type": "text/plain"}
 
     def forward(self, body):
         """To the real service, and its answer back: a fault for one path, and the truth for the others."""
@@ -324,7 +338,7 @@ def token_body(base):
     domain = {"id": "default", "name": "Default"}
     catalog = [{"type": kind, "name": name, "id": kind, "endpoints": [
         {"interface": "public", "region": "RegionOne", "region_id": "RegionOne", "id": kind + "-1", "url": base + path}]}
-        for kind, name, path in (("identity", "keystone", "/v3/"), ("load-balancer", "octavia", ""), ("compute", "nova", "/v2.1"))]
+        for kind, name, path in (("identity", "keystone", "/v3/"), ("load-balancer", "octavia", ""), ("compute", "nova", "/v2.1"), ("key-manager", "barbican", ""))]
     return {"token": {
         "methods": ["password"], "user": {"id": "fake-user", "name": "fake", "domain": domain, "password_expires_at": None},
         "project": {"id": "fake-project", "name": "fake", "domain": domain}, "roles": [{"id": "r", "name": "admin"}], "is_domain": False,

@@ -12,6 +12,8 @@ mod attacks;
 mod cloud_faults;
 mod evidence;
 mod fidelity;
+mod hostkeys;
+mod keyring;
 mod keystone;
 mod openstack;
 mod walk;

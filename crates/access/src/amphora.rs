@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::host_key::HostKey;
 use crate::names::{AmphoraId, LoadBalancerId, LoginUser, NameError, ProjectId};
 use crate::status::Status;
 
@@ -32,6 +33,8 @@ pub struct Amphora {
     pub zone: Option<String>,
     /// Its server in Nova.
     pub compute_id: Option<String>,
+    /// The host key that its static entry names, if any.
+    pub host_key: Option<HostKey>,
 }
 
 /// The load balancer which an amphora serves.

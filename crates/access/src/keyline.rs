@@ -214,7 +214,7 @@ fn refuse_kind(kind: &str) -> Result<(), String> {
     }
 }
 
-fn refuse_weak(key: &KeyData) -> Result<(), String> {
+pub(crate) fn refuse_weak(key: &KeyData) -> Result<(), String> {
     let Some(rsa) = key.rsa() else { return Ok(()) };
     let modulus = rsa.n().as_positive_bytes().unwrap_or_default();
     let unused = modulus.first().map_or(0, |b| b.leading_zeros() as usize);

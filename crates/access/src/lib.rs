@@ -7,6 +7,7 @@ mod names;
 pub mod table;
 
 mod amphora;
+mod host_key;
 mod status;
 mod target;
 
@@ -27,6 +28,7 @@ pub use amphora::{Amphora, LoadBalancer, Role, UpstreamAddr};
 pub use decide::{Action, Circumstances, Grant, NO_SUCH_AMPHORA, Refusal, Why};
 pub use explain::{Explanation, Reach};
 pub use fault::Fault;
+pub use host_key::{HOST_KEY_TYPES, HostKey};
 pub use landing::{
     Ask, Landing, NAMESPACE, Requested, UpstreamRequest, landing_of_user, upstream_request,
 };

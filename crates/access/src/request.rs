@@ -258,6 +258,7 @@ pub(crate) fn decoy() -> Words<Arc<Amphora>> {
         status: Some(Status::Allocated),
         zone: Some("none".to_owned()),
         compute_id: None,
+        host_key: None,
     }))
 }
 

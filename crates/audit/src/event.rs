@@ -195,13 +195,30 @@ pub enum Event {
         host_key: Text,
         algorithm: Text,
         how: Text,
+        console: Option<Text>,
     },
     #[serde(rename = "hostkey.refused")]
     HostkeyRefused {
         amphora: Text,
         address: Text,
+        source: Text,
         pinned: Text,
         offered: Text,
+    },
+    #[serde(rename = "hostkey.disputed")]
+    HostkeyDisputed {
+        amphora: Text,
+        dispute: Text,
+        detail: Text,
+    },
+    #[serde(rename = "hostkey.forgotten")]
+    HostkeyForgotten {
+        amphora: Text,
+        host_key: Text,
+        how: Text,
+        uid: u32,
+        by: Text,
+        reason: Text,
     },
 
     #[serde(rename = "session.opened")]
@@ -294,6 +311,8 @@ impl Event {
         "upstream.refused",
         "hostkey.pinned",
         "hostkey.refused",
+        "hostkey.disputed",
+        "hostkey.forgotten",
         "session.opened",
         "session.killed",
         "session.revoked",

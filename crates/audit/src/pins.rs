@@ -1,6 +1,6 @@
-//! In: an amphora's id and the host key it showed.
+//! In: an amphora's id and the host key it showed; or who wants a pin forgotten, and why.
 //! Out: first contact, match, or changed; a new pin on stable storage before anybody relies on it.
-//! Never: changes or forgets a pin. Only a person may, by editing the file while the gateway is down.
+//! Never: changes a pin, or forgets one without a person's reason; and no line ever leaves the file.
 
 use crate::error::AuditError;
 use crate::journal::{sync_dir, write_once};
@@ -25,10 +25,23 @@ pub struct Pin {
     pub host_key: String,
     /// `SHA256:…`, as `ssh-keygen -l` shows it.
     pub fingerprint: String,
-    /// How it became known: `first-contact`, later also `console`.
+    /// How it became known: `first-contact`, `console`, `static`.
     pub how: String,
     /// When.
     pub time: Timestamp,
+}
+
+/// A line that takes a pin back.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Forgotten {
+    /// The amphora's uuid.
+    forgotten: String,
+    /// Fingerprint of the key that was its pin.
+    fingerprint: String,
+    by: String,
+    reason: String,
+    time: Timestamp,
 }
 
 impl Pin {
@@ -149,6 +162,38 @@ impl Pins {
         Ok(pin)
     }
 
+    /// Takes a pin back, durably; the next key that is shown may be pinned. None: there was no pin.
+    pub fn forget(
+        &self,
+        amphora: &str,
+        by: &str,
+        reason: &str,
+        time: Timestamp,
+    ) -> Result<Option<Pin>, AuditError> {
+        let mut state = self.state();
+        let Some(pin) = state.pins.get(&amphora.to_ascii_lowercase()).cloned() else {
+            return Ok(None);
+        };
+        let mut line = crate::text::to_json(&Forgotten {
+            forgotten: pin.amphora.clone(),
+            fingerprint: pin.fingerprint.clone(),
+            by: by.to_owned(),
+            reason: reason.to_owned(),
+            time,
+        })?;
+        line.push(b'\n');
+        self.put(&mut state, &line)?;
+        state.pins.remove(&pin.amphora);
+        Ok(Some(pin))
+    }
+
+    /// All pins, in the order of the amphorae's ids.
+    pub fn all(&self) -> Vec<Pin> {
+        let mut pins: Vec<Pin> = self.state().pins.values().cloned().collect();
+        pins.sort_by(|a, b| a.amphora.cmp(&b.amphora));
+        pins
+    }
+
     /// An amphora's pin.
     pub fn get(&self, amphora: &str) -> Option<Pin> {
         self.state()
@@ -198,6 +243,13 @@ fn read_pins(path: &Path, text: &[u8]) -> Result<HashMap<String, Pin>, AuditErro
             line: number + 1,
             why,
         };
+        if let Ok(forgotten) = serde_json::from_slice::<Forgotten>(line) {
+            let pin = pins.remove(&forgotten.forgotten);
+            if pin.is_none_or(|pin| pin.fingerprint != forgotten.fingerprint) {
+                return Err(fault("it takes back a pin that is not there".to_owned()));
+            }
+            continue;
+        }
         let pin: Pin = serde_json::from_slice(line).map_err(|error| fault(error.to_string()))?;
         let (key, fingerprint) =
             key_and_fingerprint(&pin.host_key).map_err(|error| fault(error.to_string()))?;

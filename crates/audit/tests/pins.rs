@@ -1,4 +1,4 @@
-//! Pins: a first contact, then that key for ever.
+//! Pins: a first contact, then that key, until a person takes it back.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -125,6 +125,41 @@ fn a_torn_pin_was_never_relied_on_but_a_changed_one_stops_everything() {
             "{why}"
         );
     }
+}
+
+#[test]
+fn a_pin_is_taken_back_by_a_person_with_a_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pins.jsonl");
+    let pins = Pins::open(&path).unwrap();
+    let now = Timestamp::now();
+    let forget = |pins: &Pins| {
+        pins.forget(&AMPHORA.to_uppercase(), "root", "rebuilt, \"INC-7\"\n", now)
+            .unwrap()
+    };
+    assert_eq!(forget(&pins), None);
+    let pin = pins.pin(AMPHORA, ONE, "first-contact", now).unwrap();
+    pins.pin(OTHER, ONE, "console", now).unwrap();
+    assert_eq!(forget(&pins), Some(pin));
+    assert_eq!(forget(&pins), None, "once");
+    assert_eq!(pins.check(AMPHORA, TWO).unwrap(), PinVerdict::FirstContact);
+    drop(pins);
+    let pins = Pins::open(&path).unwrap();
+    assert_eq!(pins.count(), 1, "it stays forgotten");
+    pins.pin(AMPHORA, TWO, "console", now).unwrap();
+    drop(pins);
+    let pins = Pins::open(&path).unwrap();
+    assert_eq!(pins.check(AMPHORA, TWO).unwrap(), PinVerdict::Match);
+    let ids: Vec<String> = pins.all().into_iter().map(|pin| pin.amphora).collect();
+    assert_eq!(ids, [AMPHORA, OTHER]);
+    drop(pins);
+    // Every line is still there, and a line that takes back what is not there is a damage.
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text.lines().count(), 4);
+    let taken = text.lines().find(|line| line.contains("INC-7")).unwrap();
+    fs::write(&path, format!("{text}{taken}\n")).unwrap();
+    let why = Pins::open(&path).err().unwrap().to_string();
+    assert!(why.contains("pins.jsonl:5:"), "{why}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! In: `ampgate.toml`. Out: `Config`, every setting with its default, or every fault of the file at once.
 //! Never: reads another file, opens a socket, or takes a key it does not know.
 
+pub mod hostkeys;
 mod keystone;
 mod octavia;
 mod units;
@@ -14,6 +15,7 @@ use ampgate_access::table::{self, Faults, Table};
 use ampgate_access::{Fault, LoginUser};
 use ampgate_inventory::Settings;
 
+use hostkeys::Hostkeys;
 pub use keystone::Keystone;
 use units::{duration, list, number, path, size};
 pub use units::{show_duration, show_size};
@@ -33,6 +35,7 @@ pub struct Config {
     /// Where operators' passwords are checked, if they are.
     pub keystone: Option<Keystone>,
     pub host_keys: HostKeys,
+    pub hostkeys: Hostkeys,
     pub process: Process,
     pub signer: Signer,
     pub recording: Recording,
@@ -43,7 +46,7 @@ pub struct Config {
     pub log: Log,
 }
 
-/// Host keys, as OpenSSH private key files.
+/// The gateway's own host keys, as OpenSSH private key files.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HostKeys {
     /// What the gateway itself shows.
@@ -169,7 +172,10 @@ impl Config {
                 (file, octavia)
             }
         };
+        // Whether there is such a section, not whether it is good: each fault is told of once.
+        let asks_octavia = top.is_table("inventory") && top.section("inventory").has("octavia");
         let mut config = Self {
+            hostkeys: hostkeys::read(top.section("hostkeys"), asks_octavia),
             octavia,
             keystone: top
                 .has("keystone")
@@ -189,6 +195,14 @@ impl Config {
                     outer: path(&s, "outer", "keys/host_ed25519", base),
                     inner: path(&s, "inner", "keys/inner_ed25519", base),
                 };
+                for key in ["mode", "timeout"] {
+                    if let Some(at) = s.string(key) {
+                        let message = format!(
+                            "`{key}` is about the amphorae's host keys: it belongs to [hostkeys], written as one word"
+                        );
+                        s.fault(at.span, message);
+                    }
+                }
                 s.end();
                 value
             },
@@ -374,6 +388,7 @@ impl Config {
             path(&self.host_keys.outer),
             path(&self.host_keys.inner)
         );
+        hostkeys::show(&self.hostkeys, &mut out);
         let _ = writeln!(out, "\n[process]");
         for (key, user) in [
             ("user", &self.process.user),

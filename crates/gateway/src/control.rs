@@ -1,6 +1,8 @@
 //! In: one JSON line on the local socket, from a user whom the system names. Out: one JSON line.
 //! Never: serves a user who is not root, the gateway's own or a listed admin; takes a longer line than it must.
 
+mod hostkeys;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +19,8 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::gateway::Gateway;
 use crate::sentence::Trouble;
+
+pub use hostkeys::{HostKeys, PinRow};
 
 /// Longest request; a session id and a reason are far shorter.
 const MAX_REQUEST: u64 = 64 << 10;
@@ -44,6 +48,14 @@ pub enum Request {
         session: String,
         reason: String,
     },
+    Pins,
+    HostKeys {
+        target: String,
+    },
+    ForgetPin {
+        target: String,
+        reason: String,
+    },
     Status,
 }
 
@@ -58,6 +70,10 @@ pub enum Answer {
     Session {
         row: Box<SessionRow>,
     },
+    Pins {
+        rows: Vec<PinRow>,
+    },
+    HostKeys(Box<HostKeys>),
     Done {
         text: String,
     },
@@ -257,6 +273,11 @@ async fn answer(gateway: &Arc<Gateway>, uid: u32, request: Request) -> Answer {
                     }
                 }
             }
+        }
+        Request::Pins => hostkeys::list(gateway).await,
+        Request::HostKeys { target } => hostkeys::show(gateway, &target).await,
+        Request::ForgetPin { target, reason } => {
+            hostkeys::forget(gateway, uid, &target, &reason).await
         }
         Request::Status => Answer::Status(Box::new(status(gateway).await)),
     }

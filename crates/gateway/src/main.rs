@@ -11,6 +11,7 @@ mod config;
 mod contain;
 mod control;
 mod gateway;
+mod hostkey;
 mod inner;
 mod jump;
 mod keeping;

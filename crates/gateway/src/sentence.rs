@@ -50,6 +50,21 @@ pub enum Trouble {
         pinned: String,
         offered: String,
     },
+    #[error("{} on {address} showed the host key {offered}, but {by} says {known}: somebody may be in between, or the address is another server's; an admin must look before anyone connects", short(.amphora))]
+    HostKeyMismatch {
+        amphora: AmphoraId,
+        address: SocketAddr,
+        /// Who says so.
+        by: &'static str,
+        known: String,
+        offered: String,
+    },
+    /// Two sources contradict each other, or one contradicts itself.
+    #[error("the host key of {} is in doubt: {why}; an admin must look before anyone connects", short(.amphora))]
+    HostKeyDisputed { amphora: AmphoraId, why: String },
+    /// Nobody vouches for any, and a first contact is not allowed.
+    #[error("the host key of {} is not known: {why}", short(.amphora))]
+    HostKeyUnknown { amphora: AmphoraId, why: String },
     #[error("{} accepts none of the {tried} octavia keys of this gateway; it may have been born with an older key: add that one to [signer] keys", short(.amphora))]
     NoKeyFits { amphora: AmphoraId, tried: usize },
     #[error(
@@ -80,7 +95,10 @@ impl Trouble {
             | Self::Revoked(_)
             | Self::Killed { .. } => 253,
             Self::Unreachable { .. } | Self::NotThere { .. } | Self::Broken(_) => 252,
-            Self::HostKeyChanged { .. } => 251,
+            Self::HostKeyChanged { .. }
+            | Self::HostKeyMismatch { .. }
+            | Self::HostKeyDisputed { .. }
+            | Self::HostKeyUnknown { .. } => 251,
             Self::NoKeyFits { .. } | Self::Signer(_) => 250,
             Self::Landed(_) | Self::Refused(_) => 249,
         }
@@ -100,6 +118,9 @@ impl Trouble {
             Self::Unreachable { .. } => "unreachable",
             Self::NotThere { .. } => "not-there",
             Self::HostKeyChanged { .. } => "host-key-changed",
+            Self::HostKeyMismatch { .. } => "host-key-mismatch",
+            Self::HostKeyDisputed { .. } => "host-key-disputed",
+            Self::HostKeyUnknown { .. } => "host-key-unknown",
             Self::NoKeyFits { .. } => "no-key-fits",
             Self::Signer(_) => "signer-failed",
             Self::Refused(_) => "amphora-refused",
@@ -161,6 +182,17 @@ mod tests {
                 address,
                 pinned: "SHA256:a".into(),
                 offered: "SHA256:b".into(),
+            },
+            Trouble::HostKeyMismatch {
+                amphora,
+                address,
+                by: "its console in Nova",
+                known: "SHA256:a, SHA256:c".into(),
+                offered: "SHA256:b".into(),
+            },
+            Trouble::HostKeyUnknown {
+                amphora,
+                why: "its console is empty".into(),
             },
             Trouble::NoKeyFits { amphora, tried: 2 },
         ];

@@ -143,18 +143,17 @@ fn server(key: PrivateKey) -> server::Config {
     }
 }
 
-/// The client towards an amphora. With a pin, only that key's algorithm is asked for.
-pub fn upstream(config: &Config, pin: Option<&PublicKey>) -> Arc<client::Config> {
-    let keys = match pin.map(PublicKey::algorithm) {
-        Some(Algorithm::Rsa { .. }) => Cow::Owned(
-            AMPHORA_KEYS
-                .iter()
-                .filter(|a| matches!(a, Algorithm::Rsa { .. }))
-                .cloned()
-                .collect(),
-        ),
-        Some(algorithm) => Cow::Owned(vec![algorithm]),
-        None => Cow::Borrowed(AMPHORA_KEYS),
+/// The client towards an amphora. Of host keys that are known only their algorithms are asked for; of none, all.
+pub fn upstream(config: &Config, known: &[PublicKey]) -> Arc<client::Config> {
+    let is_known = |algorithm: &&Algorithm| {
+        known.iter().any(|key| match key.algorithm() {
+            Algorithm::Rsa { .. } => matches!(algorithm, Algorithm::Rsa { .. }),
+            of_key => of_key == **algorithm,
+        })
+    };
+    let keys = match known {
+        [] => Cow::Borrowed(AMPHORA_KEYS),
+        _ => Cow::Owned(AMPHORA_KEYS.iter().filter(is_known).cloned().collect()),
     };
     Arc::new(client::Config {
         client_id: SshId::Standard(Cow::Borrowed(concat!(

@@ -1,5 +1,5 @@
 //! In: an amphora; later a `Grant` and a live recording. Out: an authenticated connection to exactly that amphora.
-//! Never: uses the octavia key without both proofs, talks to a host whose key is not the pin, or asks an operator.
+//! Never: uses the octavia key without both proofs, talks to a host whose key is not the expected one, or asks an operator.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ampgate_access::{Amphora, Grant};
-use ampgate_audit::{Event, PinVerdict};
-use jiff::Timestamp;
+use ampgate_audit::Event;
 use russh::client;
 use russh::keys::PublicKeyOrCertificate;
 use russh::keys::agent::client::AgentClient;
@@ -18,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::gateway::Gateway;
+use crate::hostkey::{self, Expected};
 use crate::outer::fingerprint;
 use crate::recorder::Recorder;
 use crate::sentence::Trouble;
@@ -29,9 +29,9 @@ const UNUSED: Duration = Duration::from_secs(30);
 /// An amphora whose sshd rebinds at boot refuses for a moment (DHCP on the management network): asked again after these pauses.
 const AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
 
-/// The amphora's side of the key exchange: the only thing that is trusted is the pin.
+/// The amphora's side of the key exchange: no host key is trusted but those that are expected.
 struct Hop {
-    pin: Option<PublicKey>,
+    expected: Arc<Expected>,
     shown: Arc<Mutex<Option<PublicKey>>>,
 }
 
@@ -47,10 +47,7 @@ impl client::Handler for Hop {
             return Ok(false);
         };
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.clone());
-        Ok(self
-            .pin
-            .as_ref()
-            .is_none_or(|pin| pin.key_data() == key.key_data()))
+        Ok(self.expected.accepts(key))
     }
 }
 
@@ -82,75 +79,79 @@ pub struct Upstream {
 pub fn dial(gateway: &Arc<Gateway>, amphora: &Arc<Amphora>) -> Dialling {
     let (gateway, amphora) = (Arc::clone(gateway), Arc::clone(amphora));
     Dialling(Some(tokio::spawn(async move {
-        let deadline = gateway.config().upstream.connect_timeout;
-        let address = called(&amphora)?;
-        match tokio::time::timeout(deadline, connect(&gateway, &amphora, address)).await {
-            Ok(dialled) => dialled,
-            Err(_late) => Err(unreachable(
-                &amphora,
-                address,
-                "no answer in time; a security group or a dead VM looks like this",
-            )),
-        }
+        connect(&gateway, &amphora).await
     })))
 }
 
-async fn connect(
-    gateway: &Gateway,
-    amphora: &Arc<Amphora>,
-    address: SocketAddr,
-) -> Result<Dialled, Trouble> {
+async fn connect(gateway: &Gateway, amphora: &Arc<Amphora>) -> Result<Dialled, Trouble> {
     let began = Instant::now();
-    let tcp = tcp(amphora, address).await?;
+    let address = called(amphora)?;
+    // Neither needs the other, and Nova is slow. It has a deadline of its own.
+    let (tcp, expected) = tokio::try_join!(
+        in_time(gateway, amphora, address, tcp(amphora, address)),
+        hostkey::expected(gateway, amphora)
+    )?;
+    let expected = Arc::new(expected);
+    let handshake = shake_hands(gateway, amphora, address, tcp, &expected);
+    let (client, key) = in_time(gateway, amphora, address, handshake).await?;
+    hostkey::settle(gateway, amphora, address, &expected, &key)?;
+    Ok(Dialled {
+        amphora: Arc::clone(amphora),
+        client,
+        host_key: fingerprint(&key),
+        began,
+    })
+}
+
+/// `[upstream] connect_timeout` for one step.
+async fn in_time<T>(
+    gateway: &Gateway,
+    amphora: &Amphora,
+    address: SocketAddr,
+    step: impl Future<Output = Result<T, Trouble>>,
+) -> Result<T, Trouble> {
+    let deadline = gateway.config().upstream.connect_timeout;
+    match tokio::time::timeout(deadline, step).await {
+        Ok(outcome) => outcome,
+        Err(_late) => Err(unreachable(
+            amphora,
+            address,
+            "no answer in time; a security group or a dead VM looks like this",
+        )),
+    }
+}
+
+/// The SSH key exchange, in which the amphora proves its host key.
+async fn shake_hands(
+    gateway: &Gateway,
+    amphora: &Amphora,
+    address: SocketAddr,
+    tcp: TcpStream,
+    expected: &Arc<Expected>,
+) -> Result<(client::Handle<Hop>, PublicKey), Trouble> {
     let _ = tcp.set_nodelay(true);
-    let id = amphora.id.to_string();
-    let pin = gateway
-        .pins
-        .get(&id)
-        .and_then(|pin| PublicKey::from_openssh(&pin.host_key).ok());
     let shown = Arc::new(Mutex::new(None));
     let hop = Hop {
-        pin: pin.clone(),
+        expected: Arc::clone(expected),
         shown: Arc::clone(&shown),
     };
-    let config = crate::ssh::upstream(&gateway.config(), pin.as_ref());
+    let config = crate::ssh::upstream(&gateway.config(), expected.keys());
     let connected = client::connect_stream(config, tcp, hop).await;
     let seen = shown.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (connected, seen) {
-        (Ok(client), Some(key)) => {
-            settle_pin(gateway, amphora, address, &key)?;
-            Ok(Dialled {
-                amphora: Arc::clone(amphora),
-                client,
-                host_key: fingerprint(&key),
-                began,
-            })
-        }
-        (Err(russh::Error::UnknownKey), Some(key)) => Err(changed(
+        (Ok(client), Some(key)) => Ok((client, key)),
+        (Ok(_), None) => Err(unreachable(amphora, address, "it showed no host key")),
+        (Err(russh::Error::UnknownKey), Some(key)) => Err(hostkey::other_key(
             gateway,
             amphora,
             address,
-            pin.as_ref().map(fingerprint),
-            &key,
+            expected,
+            Some(&key),
         )),
-        (Err(russh::Error::NoCommonAlgo { .. }), _) if pin.is_some() => {
-            // It no longer has a key of the pinned kind: the same alarm, without the other fingerprint.
-            gateway.journal(
-                None,
-                Event::HostkeyRefused {
-                    amphora: id.into(),
-                    address: address.to_string().into(),
-                    pinned: pin.as_ref().map(fingerprint).unwrap_or_default().into(),
-                    offered: "".into(),
-                },
-            );
-            Err(Trouble::HostKeyChanged {
-                amphora: amphora.id,
-                address,
-                pinned: pin.as_ref().map(fingerprint).unwrap_or_default(),
-                offered: "of another kind".to_owned(),
-            })
-        }
+        // It has no key of the known kinds any more: the same alarm, without the other fingerprint.
+        (Err(russh::Error::NoCommonAlgo { .. }), _) if !expected.keys().is_empty() => Err(
+            hostkey::other_key(gateway, amphora, address, expected, None),
+        ),
         (Err(error), _) => Err(unreachable(
             amphora,
             address,
@@ -158,7 +159,6 @@ async fn connect(
                 "something answers, but it does not complete the SSH handshake ({error}); is that port sshd?"
             ),
         )),
-        (Ok(_), None) => Err(unreachable(amphora, address, "it showed no host key")),
     }
 }
 
@@ -217,73 +217,6 @@ fn unreachable(amphora: &Amphora, address: SocketAddr, why: &str) -> Trouble {
     }
 }
 
-/// A first contact becomes the pin, durably, before the key is relied on. An amphora id never changes its pin; an
-/// address may serve another amphora tomorrow.
-fn settle_pin(
-    gateway: &Gateway,
-    amphora: &Amphora,
-    address: SocketAddr,
-    key: &PublicKey,
-) -> Result<(), Trouble> {
-    let text = key
-        .to_openssh()
-        .map_err(|e| unreachable(amphora, address, &e.to_string()))?;
-    let id = amphora.id.to_string();
-    let unwritable = |e: ampgate_audit::AuditError| Trouble::Recorder {
-        told: "the pin of its host key could not be written",
-        detail: e.to_string(),
-    };
-    match gateway.pins.check(&id, &text).map_err(unwritable)? {
-        PinVerdict::Match => Ok(()),
-        PinVerdict::FirstContact => {
-            gateway
-                .pins
-                .pin(&id, &text, "first-contact", Timestamp::now())
-                .map_err(unwritable)?;
-            gateway.journal(
-                None,
-                Event::HostkeyPinned {
-                    amphora: id.into(),
-                    address: address.to_string().into(),
-                    host_key: fingerprint(key).into(),
-                    algorithm: key.algorithm().as_str().into(),
-                    how: "first-contact".into(),
-                },
-            );
-            Ok(())
-        }
-        PinVerdict::Changed { pinned, .. } => {
-            Err(changed(gateway, amphora, address, Some(pinned), key))
-        }
-    }
-}
-
-fn changed(
-    gateway: &Gateway,
-    amphora: &Amphora,
-    address: SocketAddr,
-    pinned: Option<String>,
-    key: &PublicKey,
-) -> Trouble {
-    let (pinned, offered) = (pinned.unwrap_or_default(), fingerprint(key));
-    tracing::error!(amphora = %amphora.id, %address, %pinned, %offered, "host key changed: refused");
-    gateway.journal(
-        None,
-        Event::HostkeyRefused {
-            amphora: amphora.id.to_string().into(),
-            address: address.to_string().into(),
-            pinned: pinned.as_str().into(),
-            offered: offered.as_str().into(),
-        },
-    );
-    Trouble::HostKeyChanged {
-        amphora: amphora.id,
-        address,
-        pinned,
-        offered,
-    }
-}
-
 impl Dialling {
     /// Logs in, as the login user of the grant's amphora. The two proofs are asked for here because this is where the
     /// octavia key is used.
@@ -305,7 +238,7 @@ impl Dialling {
             )),
             Ok(Ok(dialled)) if dialled.began.elapsed() > UNUSED || dialled.client.is_closed() => {
                 // The amphora has ended the early connection, or is about to.
-                let mut again = dial_again(gateway, grant.amphora()).await?;
+                let mut again = connect(gateway, grant.amphora()).await?;
                 log_in(gateway, &mut again, recorder).await.map(|()| again)
             }
             Ok(Ok(mut dialled)) => log_in(gateway, &mut dialled, recorder)
@@ -331,19 +264,6 @@ impl Dialling {
                 Err(trouble)
             }
         }
-    }
-}
-
-async fn dial_again(gateway: &Gateway, amphora: &Arc<Amphora>) -> Result<Dialled, Trouble> {
-    let address = called(amphora)?;
-    let deadline = gateway.config().upstream.connect_timeout;
-    match tokio::time::timeout(deadline, connect(gateway, amphora, address)).await {
-        Ok(dialled) => dialled,
-        Err(_late) => Err(unreachable(
-            amphora,
-            address,
-            "no answer in time; a security group or a dead VM looks like this",
-        )),
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use ampgate_access::table::{self, At, Faults, Table};
 use ampgate_access::{
-    Amphora, AmphoraId, Fault, LoadBalancer, LoadBalancerId, LoginUser, NameError, ProjectId, Role,
-    TargetName, UpstreamAddr, is_static_name,
+    Amphora, AmphoraId, Fault, HostKey, LoadBalancer, LoadBalancerId, LoginUser, NameError,
+    ProjectId, Role, TargetName, UpstreamAddr, is_static_name,
 };
 use async_trait::async_trait;
 
@@ -129,6 +129,7 @@ impl Reading<'_, '_> {
         let role = table.parsed_if_there("role", str::parse::<Role>);
         let zone = table.string("zone").map(|zone| zone.value.to_owned());
         let compute_id = table.string("compute_id").map(|c| c.value.to_owned());
+        let host_key = table.parsed_if_there("host_key", HostKey::parse);
         let port = table.integer("port", 1, u64::from(u16::MAX)).unwrap_or(SSH);
         let port = u16::try_from(port).unwrap_or(22);
         let address = self.address(table, port);
@@ -147,6 +148,7 @@ impl Reading<'_, '_> {
             status: None,
             zone,
             compute_id,
+            host_key,
         }));
     }
 

@@ -1,4 +1,4 @@
-//! In: a request to Keystone, Octavia or Nova, and the bounds of this client.
+//! In: a request to Keystone, Octavia, Nova or Barbican, and the bounds of this client.
 //! Out: status and body, or one sentence.
 //! Never: waits or reads without a bound, follows a redirect, takes a proxy from the environment, shows a secret.
 
@@ -124,7 +124,9 @@ impl Http {
         let service = ask.service;
         let failed = |error: reqwest::Error| self.failure(service, host, &error);
         let mut request = self.client.request(ask.method, ask.url);
-        request = request.header(ACCEPT, "application/json");
+        if !ask.headers.iter().any(|(name, _)| *name == ACCEPT) {
+            request = request.header(ACCEPT, "application/json");
+        }
         for (name, value) in ask.headers {
             request = request.header(name, value);
         }

@@ -146,6 +146,7 @@ fn amphora(
         status: row.status.as_deref().map(Status::of_octavia),
         zone: row.cached_zone.clone().filter(|zone| !zone.is_empty()),
         compute_id: row.compute_id.clone(),
+        host_key: None,
     }))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, HeaderName, HeaderValue};
 use tokio::sync::Mutex;
 
 use crate::backoff;
@@ -32,8 +32,8 @@ const X_SUBJECT_TOKEN: &str = "x-subject-token";
 pub(crate) enum Service {
     Keystone,
     Octavia,
-    #[expect(dead_code, reason = "host keys from Nova's console are read over it")]
     Nova,
+    Barbican,
 }
 
 impl Service {
@@ -42,8 +42,20 @@ impl Service {
             Self::Keystone => "Keystone",
             Self::Octavia => "Octavia",
             Self::Nova => "Nova",
+            Self::Barbican => "Barbican",
         }
     }
+}
+
+/// What is asked of a service.
+#[derive(Clone, Default)]
+struct Question<'a> {
+    path: &'a [&'a str],
+    query: &'a [(&'a str, &'a str)],
+    /// A POST.
+    body: Option<&'a str>,
+    /// JSON, where nothing else is said.
+    accept: Option<HeaderValue>,
 }
 
 /// Where tokens come from.
@@ -71,6 +83,7 @@ pub(crate) struct Session {
     keystone: Endpoint,
     octavia: Option<Endpoint>,
     nova: Option<Endpoint>,
+    barbican: Option<Endpoint>,
     /// For the fault: interface and region.
     looked_for: String,
 }
@@ -105,13 +118,52 @@ impl Keystone {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Answer, CloudError> {
+        let question = Question {
+            path,
+            query,
+            ..Question::default()
+        };
+        self.ask(service, question).await
+    }
+
+    /// Asks a service what it answers to a POST only; nothing is changed by it. The same errors.
+    pub(crate) async fn post(
+        &self,
+        service: Service,
+        path: &[&str],
+        body: &str,
+    ) -> Result<Answer, CloudError> {
+        let question = Question {
+            path,
+            body: Some(body),
+            ..Question::default()
+        };
+        self.ask(service, question).await
+    }
+
+    /// Asks a service for something that is no JSON. The same errors.
+    pub(crate) async fn get_as(
+        &self,
+        service: Service,
+        path: &[&str],
+        accept: HeaderValue,
+    ) -> Result<Answer, CloudError> {
+        let question = Question {
+            path,
+            accept: Some(accept),
+            ..Question::default()
+        };
+        self.ask(service, question).await
+    }
+
+    async fn ask(&self, service: Service, question: Question<'_>) -> Result<Answer, CloudError> {
         let session = self.session().await?;
-        let answer = session.get(service, path, query).await?;
+        let answer = session.ask(service, question.clone()).await?;
         if answer.status != 401 {
             return Ok(answer);
         }
         match self.replace(&session).await? {
-            Some(renewed) => renewed.get(service, path, query).await,
+            Some(renewed) => renewed.ask(service, question).await,
             None => Ok(answer),
         }
     }
@@ -230,6 +282,7 @@ impl Keystone {
         Ok(Session {
             octavia: place(&settings.endpoint, &cloud.load_balancer, "load-balancer")?,
             nova: place(&settings.compute_endpoint, &cloud.compute, "compute")?,
+            barbican: catalog.find("key-manager", interface, region),
             keystone: cloud.auth_url.clone(),
             looked_for: format!(
                 "{} endpoint in {}",
@@ -254,21 +307,36 @@ impl Session {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Answer, CloudError> {
+        let question = Question {
+            path,
+            query,
+            ..Question::default()
+        };
+        self.ask(service, question).await
+    }
+
+    async fn ask(&self, service: Service, question: Question<'_>) -> Result<Answer, CloudError> {
         let endpoint = match service {
             Service::Keystone => Some(&self.keystone),
             Service::Octavia => self.octavia.as_ref(),
             Service::Nova => self.nova.as_ref(),
+            Service::Barbican => self.barbican.as_ref(),
         };
         let endpoint = endpoint.ok_or_else(|| CloudError::NoEndpoint {
             wanted: format!("{} as {}", service.name(), self.looked_for),
         })?;
+        let mut headers = vec![(X_AUTH_TOKEN, self.token.clone())];
+        headers.extend(question.accept.map(|accept| (ACCEPT, accept)));
         self.http
             .send(Ask {
                 service: service.name(),
-                method: Method::GET,
-                url: endpoint.at(path, query),
-                headers: vec![(X_AUTH_TOKEN, self.token.clone())],
-                body: None,
+                method: match question.body {
+                    None => Method::GET,
+                    Some(_) => Method::POST,
+                },
+                url: endpoint.at(question.path, question.query),
+                headers,
+                body: question.body.map(|body| body.as_bytes().to_vec().into()),
             })
             .await
     }

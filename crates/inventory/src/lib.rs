@@ -1,5 +1,5 @@
-//! In: the name of a target; a static file of amphorae, and Octavia's API; operators' passwords, and Keystone's.
-//! Out: the amphora which it means, and who an operator is: everything that policy speaks of.
+//! In: the name of a target; a file of amphorae, Octavia's API, Nova's consoles; operators' passwords, and Keystone's word.
+//! Out: the amphora that is meant and the host keys that its console names; who an operator is: all that policy speaks of.
 //! Never: decides who may reach it, or guesses between two. The only crate with an HTTP client.
 
 mod condition;
@@ -42,6 +42,13 @@ mod refresh;
 mod sight;
 mod view;
 
+// Nova: the console of an amphora's server, and the host keys on it.
+mod console;
+mod nova;
+
+// Barbican: the octavia key, for a process of its own.
+mod barbican;
+
 mod joined;
 
 // Operators, as Keystone knows them.
@@ -54,8 +61,10 @@ use std::time::Duration;
 use ampgate_access::{Amphora, AmphoraId, TargetName};
 use async_trait::async_trait;
 
+pub use barbican::{SecretRef, payload};
 pub use cloud::{Cloud, CredentialName, Domain, Interface, Login, Named, Source};
 pub use condition::{Condition, State, show_age};
+pub use console::{Console, Doubt, Silence, read as read_console};
 pub use endpoint::Endpoint;
 pub use error::{CloudError, InventoryError};
 pub use fixed::Fixed;

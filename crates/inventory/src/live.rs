@@ -11,13 +11,17 @@ use ampgate_access::{Amphora, AmphoraId, TargetName, UpstreamAddr};
 use async_trait::async_trait;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
+use uuid::Uuid;
 
 use crate::asking::Asking;
 use crate::cache;
 use crate::condition::Condition;
+use crate::console::{self, Console, Silence};
 use crate::health::Health;
 use crate::join::join;
+use crate::keystone::Keystone;
 use crate::meaning::meaning;
+use crate::nova::Nova;
 use crate::refresh;
 use crate::settings::Settings;
 use crate::view::View;
@@ -34,6 +38,8 @@ pub(crate) type Projects = BTreeMap<String, String>;
 /// The inventory of Octavia.
 pub struct Live {
     shared: Arc<Shared>,
+    /// None for programs that only look.
+    nova: Option<Nova>,
     tasks: Vec<AbortHandle>,
 }
 
@@ -56,6 +62,7 @@ impl Live {
         let (queue, _) = mpsc::channel(1);
         Self {
             shared: Arc::new(Shared::new(settings, file, queue)),
+            nova: None,
             tasks: Vec::new(),
         }
     }
@@ -65,9 +72,33 @@ impl Live {
     /// Needs a tokio runtime with time and I/O; look-ups may come from others.
     pub fn start(settings: Settings, file: &Path) -> Self {
         let (queue, questions) = mpsc::channel(QUEUE);
+        // One token for Octavia and Nova.
+        let keystone = Arc::new(Keystone::new(settings.clone()));
         let shared = Arc::new(Shared::new(settings, file, queue));
-        let tasks = refresh::start(&shared, questions);
-        Self { shared, tasks }
+        let tasks = refresh::start(&shared, Arc::clone(&keystone), questions);
+        Self {
+            shared,
+            nova: Some(Nova::new(keystone)),
+            tasks,
+        }
+    }
+
+    /// What the console of this amphora's server says of its host keys, asked of Nova now.
+    pub async fn console(&self, amphora: &Amphora, patience: Duration) -> Console {
+        let Some(nova) = &self.nova else {
+            return Console::Silent(Silence::NotAsked);
+        };
+        // An entry of the file need not name the server; Octavia does.
+        let listed = || self.is_listed(&amphora.id)?.compute_id.clone();
+        let server = amphora.compute_id.clone().or_else(listed);
+        let server = server.and_then(|id| Uuid::try_parse(&id).ok());
+        let Some(server) = server else {
+            return Console::Silent(Silence::NoServer);
+        };
+        match nova.console(server, patience).await {
+            Ok(text) => console::read(&text, &amphora.id),
+            Err(silence) => Console::Silent(silence),
+        }
     }
 
     /// Asks for the list now, whatever was to be waited for: after a change of the credential, say.

@@ -3,6 +3,7 @@
 //! Never: follows a link that Octavia gives, trusts its filters, or goes on for ever.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ampgate_access::{Amphora, LoadBalancerId, TargetName};
@@ -31,7 +32,7 @@ const BALANCERS: [&str; 3] = ["v2", "lbaas", "loadbalancers"];
 
 /// Octavia's API.
 pub(crate) struct Octavia {
-    keystone: Keystone,
+    keystone: Arc<Keystone>,
     page: usize,
 }
 
@@ -65,9 +66,9 @@ struct Project {
 }
 
 impl Octavia {
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings, keystone: Arc<Keystone>) -> Self {
         Self {
-            keystone: Keystone::new(settings.clone()),
+            keystone,
             page: settings.page,
         }
     }

@@ -13,6 +13,7 @@ use crate::backoff;
 use crate::cache;
 use crate::error::CloudError;
 use crate::join::{Unusable, join};
+use crate::keystone::Keystone;
 use crate::live::Shared;
 use crate::octavia::Octavia;
 use crate::rows::{BalancerRow, Rows};
@@ -31,8 +32,12 @@ const NEW_PROJECTS_EVERY: Duration = Duration::from_secs(60);
 const WRITE_EVERY: Duration = Duration::from_secs(300);
 
 /// Starts both tasks on this runtime.
-pub(crate) fn start(shared: &Arc<Shared>, questions: mpsc::Receiver<Question>) -> Vec<AbortHandle> {
-    let octavia = Arc::new(Octavia::new(&shared.settings));
+pub(crate) fn start(
+    shared: &Arc<Shared>,
+    keystone: Arc<Keystone>,
+    questions: mpsc::Receiver<Question>,
+) -> Vec<AbortHandle> {
+    let octavia = Arc::new(Octavia::new(&shared.settings, keystone));
     let list = tokio::spawn(list(Arc::clone(shared), Arc::clone(&octavia)));
     let names = tokio::spawn(names(Arc::clone(shared), octavia, questions));
     vec![list.abort_handle(), names.abort_handle()]

@@ -67,6 +67,7 @@ pub fn amphora(name: &str, project: &str, tags: &[&str], role: Option<Role>) -> 
         status: None,
         zone: None,
         compute_id: None,
+        host_key: None,
     })
 }
 

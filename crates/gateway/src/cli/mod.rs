@@ -8,6 +8,8 @@
 
 mod check;
 mod explain;
+mod fetch_key;
+mod hostkeys;
 mod init;
 mod reindex;
 mod serve;
@@ -33,7 +35,7 @@ const CONFIGURATION: u8 = 64;
 #[command(
     name = "ampgate",
     version,
-    after_help = "Examples:\n  ampgate init /etc/ampgate\n  ampgate check\n  ampgate serve\n  ampgate explain alice amphora-93b939b0-… root\n  ampgate sessions --live\n\nOperators need none of this: they type  ssh -J gateway amphora-<uuid>"
+    after_help = "Examples:\n  ampgate init /etc/ampgate\n  ampgate check\n  ampgate serve\n  ampgate explain alice amphora-93b939b0-… root\n  ampgate sessions --live\n  ampgate hostkeys list\n\nOperators need none of this: they type  ssh -J gateway amphora-<uuid>"
 )]
 pub struct Arguments {
     /// The configuration file.
@@ -60,6 +62,8 @@ enum Command {
     Serve(serve::Serve),
     /// Run the process that holds the octavia keys and the sealing key.
     Signer,
+    /// Fetch an octavia key from Barbican into a file for the signer, and end.
+    FetchKey(fetch_key::FetchKey),
     /// Say whether a user may land on a target, and which rules say so.
     Explain(explain::Explain),
     /// List who may land on a target.
@@ -71,6 +75,9 @@ enum Command {
     /// Show or end one session.
     #[command(subcommand)]
     Session(sessions::Session),
+    /// List, show or forget the host keys by which amphorae are known.
+    #[command(subcommand)]
+    Hostkeys(hostkeys::Hostkeys),
     /// Show how the running gateway does.
     Status(sessions::Status),
     /// Make the session index anew from journal and recordings (with the gateway stopped).
@@ -110,11 +117,13 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Check(check) => check.run(&config),
         Command::Serve(serve) => serve.run(&config),
         Command::Signer => signer::run(&config),
+        Command::FetchKey(fetch) => fetch.run(),
         Command::Explain(explain) => explain.run(&config),
         Command::WhoCan(who) => who.run(&config),
         Command::WhatCan(what) => what.run(&config),
         Command::Sessions(sessions) => sessions.run(&config),
         Command::Session(session) => session.run(&config),
+        Command::Hostkeys(hostkeys) => hostkeys.run(&config),
         Command::Status(status) => status.run(&config),
         Command::Reindex => reindex::run(&config),
         Command::SshConfig(ssh_config) => ssh_config.run(&config),

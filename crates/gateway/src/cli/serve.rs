@@ -239,7 +239,7 @@ fn relay(path: &Path, rules: Rules) -> anyhow::Result<()> {
 }
 
 /// No core dumps, no ptrace by the same user; as many files as the system allows.
-fn harden() -> anyhow::Result<()> {
+pub(super) fn harden() -> anyhow::Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
     setrlimit(

@@ -335,7 +335,7 @@ impl Truth {
         let mut reply = Reply::json(
             201,
             &json!({"token": {"methods": ["application_credential"], "issued_at": at(1000),
-            "expires_at": at(1000 + self.lifetime), "catalog": [{"type": "load-balancer", "endpoints": endpoints}]}}),
+            "expires_at": at(1000 + self.lifetime), "catalog": [{"type": "load-balancer", "endpoints": endpoints}, {"type": "key-manager", "endpoints": endpoints}]}}),
         );
         reply.headers.push(format!("X-Subject-Token: {token}"));
         reply
