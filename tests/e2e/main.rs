@@ -7,6 +7,7 @@
     clippy::indexing_slicing
 )]
 
+mod active;
 mod admin;
 mod attacks;
 mod evidence;

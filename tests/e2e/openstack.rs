@@ -173,3 +173,55 @@ fn a_failover_ends_the_session_on_the_old_amphora() {
     );
     assert_eq!(open.wait().unwrap().code(), Some(253), "{told}");
 }
+
+/// The amphora that is known does not answer, since a failover has replaced it: the name is asked for once more, and leads to
+/// the new one. The list itself would be asked for in an hour.
+#[test]
+fn a_name_whose_amphora_does_not_answer_is_asked_for_again() {
+    let cloud = Cloud::up("follow");
+    // Nobody has this address.
+    cloud.run("amphora", &[A.id, "lb_network_ip=172.24.0.99"]);
+    let gateway = Gateway::start(|setup| {
+        cloud.inventory_of(setup, "full");
+        setup.set("inventory.octavia", "fresh = \"1h\"");
+    });
+    let alice = gateway.client("alice");
+    until("the list", Duration::from_secs(180), || {
+        ssh(&alice, "lb-cmp-was-lb.backup", "true").code == Some(0)
+    });
+    direct(&alice, "lb-cmp-was-lb.master")
+        .exits(252)
+        .complains("172.24.0.99");
+    let new = "0a3b1c2d-2222-4222-8333-444455556666";
+    let change = [
+        "cmp-was-lb",
+        "--old",
+        A.id,
+        "--new",
+        new,
+        "--address",
+        BARE.address,
+    ];
+    cloud.run("failover", &change);
+    // What was asked for a moment ago is not asked for again at once.
+    until("the name is followed", Duration::from_secs(60), || {
+        ssh(&alice, "lb-cmp-was-lb.master", "hostname")
+            .out()
+            .contains(BARE.id)
+    });
+    let events = gateway.journal();
+    let refused = |e: &serde_json::Value| {
+        e["event"] == "upstream.refused" && e["amphora"] == A.id && e["fault"] == "no-route"
+    };
+    assert!(events.iter().any(refused), "the attempt is in the journal");
+    let opened: Vec<_> = events
+        .iter()
+        .filter(|e| e["event"] == "session.opened" && e["amphora"] == new)
+        .collect();
+    assert_eq!(
+        opened.len(),
+        1,
+        "one session, on the new amphora: {opened:#?}"
+    );
+    assert_eq!(opened[0]["target"], "lb-cmp-was-lb.master");
+}

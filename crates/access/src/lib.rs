@@ -19,14 +19,18 @@ mod explain;
 mod policy;
 mod request;
 
+mod addresses;
+mod inquiry;
 mod landing;
 mod probe;
 mod quote;
 
+pub use addresses::addresses_of;
 pub use amphora::{Amphora, LoadBalancer, Role, UpstreamAddr};
 pub use decide::{Action, Circumstances, Grant, NO_SUCH_AMPHORA, Refusal, Why};
 pub use explain::{Explanation, Reach};
 pub use fault::Fault;
+pub use inquiry::{Inquiry, question};
 pub use landing::{
     Ask, Landing, NAMESPACE, Requested, UpstreamRequest, landing_of_user, upstream_request,
 };

@@ -178,6 +178,16 @@ pub enum Event {
         fault: Text,
         detail: Text,
     },
+    #[serde(rename = "amphora.probed")]
+    AmphoraProbed {
+        amphora: Text,
+        address: Text,
+        why: Text,
+        by: Text,
+        connection: Option<Text>,
+        outcome: Text,
+        detail: Option<Text>,
+    },
     #[serde(rename = "hostkey.pinned")]
     HostkeyPinned {
         amphora: Text,
@@ -281,6 +291,7 @@ impl Event {
         "recording.closed",
         "upstream.opened",
         "upstream.refused",
+        "amphora.probed",
         "hostkey.pinned",
         "hostkey.refused",
         "session.opened",

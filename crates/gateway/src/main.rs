@@ -2,6 +2,7 @@
 //!
 //! In: a command line. Out: the one thing it names. Never: more than choosing; each command is a file under `cli/`.
 
+mod active;
 mod admit;
 mod ask;
 mod bridge;
@@ -9,6 +10,7 @@ mod cli;
 mod config;
 mod contain;
 mod control;
+mod diagnosis;
 mod gateway;
 mod inner;
 mod jump;

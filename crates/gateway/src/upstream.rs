@@ -1,7 +1,10 @@
-//! In: an amphora; later a `Grant` and a live recording. Out: an authenticated connection to exactly that amphora.
-//! Never: uses the octavia key without both proofs, talks to a host whose key is not the pin, or asks an operator.
+//! In: an amphora; later a proof. Out: an authenticated connection to exactly that amphora.
+//! Never: uses the octavia key without a proof, talks to a host whose key is not the pin, or asks an operator.
 
-use std::io::ErrorKind;
+mod proof;
+mod question;
+mod reach;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,10 +16,14 @@ use russh::client;
 use russh::keys::PublicKeyOrCertificate;
 use russh::keys::agent::client::AgentClient;
 use russh::keys::ssh_key::{Algorithm, HashAlg, PublicKey};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
+pub use self::proof::Proof;
+pub use self::question::{Heard, ask};
+
 use crate::config::Config;
+use crate::diagnosis::{self, Unreached};
 use crate::gateway::Gateway;
 use crate::outer::fingerprint;
 use crate::recorder::Recorder;
@@ -26,9 +33,6 @@ use crate::sentence::Trouble;
 const SIGNER_PATIENCE: Duration = Duration::from_secs(5);
 /// A connection that was dialled early and never used ends after this; sshd's own login grace is 120 s.
 const UNUSED: Duration = Duration::from_secs(30);
-/// An amphora whose sshd rebinds at boot refuses for a moment (DHCP on the management network): asked again after these pauses.
-const AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
-
 /// The amphora's side of the key exchange: the only thing that is trusted is the pin.
 struct Hop {
     pin: Option<PublicKey>,
@@ -73,36 +77,31 @@ impl Drop for Dialling {
     }
 }
 
-/// A connection logged in with an octavia key, for one grant.
+/// A connection logged in with an octavia key, for one proof.
 pub struct Upstream {
     client: client::Handle<Hop>,
+    host_key: String,
+    octavia_key: String,
 }
 
 /// Begins to connect, and to exchange keys. It is where the time goes, so it starts before the client is ready.
 pub fn dial(gateway: &Arc<Gateway>, amphora: &Arc<Amphora>) -> Dialling {
     let (gateway, amphora) = (Arc::clone(gateway), Arc::clone(amphora));
     Dialling(Some(tokio::spawn(async move {
-        let deadline = gateway.config().upstream.connect_timeout;
-        let address = called(&amphora)?;
-        match tokio::time::timeout(deadline, connect(&gateway, &amphora, address)).await {
-            Ok(dialled) => dialled,
-            Err(_late) => Err(unreachable(
-                &amphora,
-                address,
-                "no answer in time; a security group or a dead VM looks like this",
-            )),
-        }
+        connect(&gateway, &amphora).await
     })))
 }
 
-async fn connect(
-    gateway: &Gateway,
-    amphora: &Arc<Amphora>,
-    address: SocketAddr,
-) -> Result<Dialled, Trouble> {
+/// Connects and exchanges keys, within `connect_timeout`.
+async fn connect(gateway: &Gateway, amphora: &Arc<Amphora>) -> Result<Dialled, Trouble> {
     let began = Instant::now();
-    let tcp = tcp(amphora, address).await?;
-    let _ = tcp.set_nodelay(true);
+    let config = gateway.config();
+    let deadline = began + config.upstream.connect_timeout;
+    let address = called(amphora)?;
+    let fails = |fault: Unreached| unreachable(amphora, address, fault);
+    let tcp = reach::tcp(amphora, address, deadline)
+        .await
+        .map_err(fails)?;
     let id = amphora.id.to_string();
     let pin = gateway
         .pins
@@ -113,8 +112,11 @@ async fn connect(
         pin: pin.clone(),
         shown: Arc::clone(&shown),
     };
-    let config = crate::ssh::upstream(&gateway.config(), pin.as_ref());
-    let connected = client::connect_stream(config, tcp, hop).await;
+    let ssh = crate::ssh::upstream(&config, pin.as_ref());
+    let handshake = client::connect_stream(ssh, tcp, hop);
+    let Ok(connected) = tokio::time::timeout_at(deadline.into(), handshake).await else {
+        return Err(fails(Unreached::NoSsh("no answer in time".to_owned())));
+    };
     let seen = shown.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (connected, seen) {
         (Ok(client), Some(key)) => {
@@ -151,38 +153,8 @@ async fn connect(
                 offered: "of another kind".to_owned(),
             })
         }
-        (Err(error), _) => Err(unreachable(
-            amphora,
-            address,
-            &format!(
-                "something answers, but it does not complete the SSH handshake ({error}); is that port sshd?"
-            ),
-        )),
-        (Ok(_), None) => Err(unreachable(amphora, address, "it showed no host key")),
-    }
-}
-
-/// Connects, again after a moment where sshd may only be rebinding.
-async fn tcp(amphora: &Amphora, address: SocketAddr) -> Result<TcpStream, Trouble> {
-    let mut pauses = AGAIN_AFTER.into_iter();
-    loop {
-        let error = match TcpStream::connect(address).await {
-            Ok(tcp) => return Ok(tcp),
-            Err(error) => error,
-        };
-        match (error.kind(), pauses.next()) {
-            (ErrorKind::ConnectionRefused, Some(pause)) => tokio::time::sleep(pause).await,
-            (kind, _) => return Err(unreachable(amphora, address, &why(kind, &error))),
-        }
-    }
-}
-
-fn why(kind: ErrorKind, error: &std::io::Error) -> String {
-    match kind {
-        ErrorKind::ConnectionRefused => "connection refused; no sshd is running there, or the image was built without one".to_owned(),
-        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "no route from this controller to the management network; is the interface (o-hm0) up, with an address?".to_owned(),
-        ErrorKind::TimedOut => "no answer in time; a security group or a dead VM looks like this".to_owned(),
-        _ => error.to_string(),
+        (Err(error), _) => Err(fails(Unreached::NoSsh(error.to_string()))),
+        (Ok(_), None) => Err(fails(Unreached::NoSsh("it showed no host key".to_owned()))),
     }
 }
 
@@ -198,22 +170,20 @@ fn called(amphora: &Amphora) -> Result<SocketAddr, Trouble> {
     }
 }
 
-fn shown_address(amphora: &Amphora) -> String {
+/// For events: its address, or nothing.
+pub fn shown_address(amphora: &Amphora) -> String {
     amphora
         .address
         .map(|address| address.to_string())
         .unwrap_or_default()
 }
 
-/// What does not answer, with what Octavia says it is doing: half of the reasons are there.
-fn unreachable(amphora: &Amphora, address: SocketAddr, why: &str) -> Trouble {
+fn unreachable(amphora: &Amphora, address: SocketAddr, fault: Unreached) -> Trouble {
     Trouble::Unreachable {
         amphora: amphora.id,
         address,
-        why: match amphora.standing().sentence {
-            Some(sentence) => format!("{why}; {sentence}"),
-            None => why.to_owned(),
-        },
+        fault,
+        standing: amphora.standing().sentence,
     }
 }
 
@@ -227,7 +197,7 @@ fn settle_pin(
 ) -> Result<(), Trouble> {
     let text = key
         .to_openssh()
-        .map_err(|e| unreachable(amphora, address, &e.to_string()))?;
+        .map_err(|e| unreachable(amphora, address, Unreached::NoSsh(e.to_string())))?;
     let id = amphora.id.to_string();
     let unwritable = |e: ampgate_audit::AuditError| Trouble::Recorder {
         told: "the pin of its host key could not be written",
@@ -285,8 +255,8 @@ fn changed(
 }
 
 impl Dialling {
-    /// Logs in, as the login user of the grant's amphora. The two proofs are asked for here because this is where the
-    /// octavia key is used.
+    /// Logs in, as the login user of the grant's amphora. Grant and recording are asked for here because this is where
+    /// the octavia key is used.
     ///
     /// # Errors
     /// A sentence for each way a connection can fail.
@@ -296,35 +266,31 @@ impl Dialling {
         grant: &Grant,
         recorder: &Recorder,
     ) -> Result<Upstream, Trouble> {
+        let proof = Proof::Session(grant, recorder);
         let Some(task) = self.0.take() else {
             return Err(Trouble::Broken("it was never dialled".to_owned()));
         };
         let outcome = match task.await {
-            Ok(Ok(dialled)) if dialled.amphora.id != grant.amphora().id => Err(Trouble::Broken(
-                "the connection is another amphora's".to_owned(),
-            )),
             Ok(Ok(dialled)) if dialled.began.elapsed() > UNUSED || dialled.client.is_closed() => {
                 // The amphora has ended the early connection, or is about to.
-                let mut again = dial_again(gateway, grant.amphora()).await?;
-                log_in(gateway, &mut again, recorder).await.map(|()| again)
+                match connect(gateway, grant.amphora()).await {
+                    Ok(again) => log_in(gateway, again, &proof).await,
+                    Err(trouble) => Err(trouble),
+                }
             }
-            Ok(Ok(mut dialled)) => log_in(gateway, &mut dialled, recorder)
-                .await
-                .map(|()| dialled),
+            Ok(Ok(dialled)) => log_in(gateway, dialled, &proof).await,
             Ok(Err(trouble)) => Err(trouble),
             Err(error) => Err(Trouble::Broken(error.to_string())),
         };
         match outcome {
-            Ok(dialled) => Ok(Upstream {
-                client: dialled.client,
-            }),
+            Ok(upstream) => Ok(upstream),
             Err(trouble) => {
                 gateway.journal(
                     Some(grant.session()),
                     Event::UpstreamRefused {
                         amphora: grant.amphora().id.to_string().into(),
                         address: shown_address(grant.amphora()).into(),
-                        fault: trouble.code().into(),
+                        fault: diagnosis::fault(&trouble).into(),
                         detail: trouble.to_string().into(),
                     },
                 );
@@ -334,25 +300,16 @@ impl Dialling {
     }
 }
 
-async fn dial_again(gateway: &Gateway, amphora: &Arc<Amphora>) -> Result<Dialled, Trouble> {
-    let address = called(amphora)?;
-    let deadline = gateway.config().upstream.connect_timeout;
-    match tokio::time::timeout(deadline, connect(gateway, amphora, address)).await {
-        Ok(dialled) => dialled,
-        Err(_late) => Err(unreachable(
-            amphora,
-            address,
-            "no answer in time; a security group or a dead VM looks like this",
-        )),
-    }
-}
-
 /// Tries the key ring: the key that last opened this amphora first, then the newest.
 async fn log_in(
     gateway: &Gateway,
-    dialled: &mut Dialled,
-    recorder: &Recorder,
-) -> Result<(), Trouble> {
+    mut dialled: Dialled,
+    proof: &Proof<'_>,
+) -> Result<Upstream, Trouble> {
+    if dialled.amphora.id != proof.amphora().id {
+        let what = "the connection is another amphora's".to_owned();
+        return Err(Trouble::Broken(what));
+    }
     let amphora = Arc::clone(&dialled.amphora);
     let id = amphora.id.to_string();
     let config = gateway.config();
@@ -380,7 +337,7 @@ async fn log_in(
             Ok(Ok(result)) if result.success() => {
                 gateway.key_memory.learn(&id, &shown);
                 gateway.journal(
-                    Some(recorder.session()),
+                    proof.session(),
                     Event::SignerSigned {
                         amphora: id.as_str().into(),
                         octavia_key: shown.as_str().into(),
@@ -388,23 +345,27 @@ async fn log_in(
                     },
                 );
                 gateway.journal(
-                    Some(recorder.session()),
+                    proof.session(),
                     Event::UpstreamOpened {
                         amphora: id.into(),
                         address: shown_address(&amphora).into(),
                         login_user: login.into(),
                         host_key: dialled.host_key.as_str().into(),
-                        octavia_key: shown.into(),
+                        octavia_key: shown.as_str().into(),
                         milliseconds: u64::try_from(dialled.began.elapsed().as_millis())
                             .unwrap_or(u64::MAX),
                     },
                 );
-                return Ok(());
+                return Ok(Upstream {
+                    client: dialled.client,
+                    host_key: dialled.host_key,
+                    octavia_key: shown,
+                });
             }
             Ok(Ok(_refused)) => {}
             Ok(Err(russh::AgentAuthError::Key(error))) => {
                 gateway.journal(
-                    Some(recorder.session()),
+                    proof.session(),
                     Event::SignerRefused {
                         octavia_key: shown.into(),
                         reason: error.to_string().into(),
