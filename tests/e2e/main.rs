@@ -10,7 +10,9 @@
 mod active;
 mod admin;
 mod attacks;
+mod doctor;
 mod evidence;
 mod fidelity;
 mod openstack;
+mod reach;
 mod walk;

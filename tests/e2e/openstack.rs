@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use ampgate_tests::{A, B, BARE, Client, Cloud, Gateway, Outcome, outcome::until, run};
+use ampgate_tests::{A, B, BARE, Client, Cloud, Gateway, Outcome, bed, outcome::until, run};
 
 fn ssh(client: &Client, host: &str, command: &str) -> Outcome {
     let mut ssh = client.command("ssh");
@@ -224,4 +224,35 @@ fn a_name_whose_amphora_does_not_answer_is_asked_for_again() {
         "one session, on the new amphora: {opened:#?}"
     );
     assert_eq!(opened[0]["target"], "lb-cmp-was-lb.master");
+}
+
+/// Octavia gives an amphora its address long before its sshd runs: a gateway waits for one that boots.
+#[test]
+fn an_amphora_that_boots_is_waited_for() {
+    let cloud = Cloud::up("boot");
+    let address = "172.24.0.96";
+    let booting = [A.id, "status=BOOTING", "lb_network_ip=172.24.0.96"];
+    cloud.run("amphora", &booting);
+    let gateway = Gateway::start(|setup| {
+        cloud.inventory_of(setup, "full");
+        setup.set("upstream", "connect_timeout = \"120s\"");
+    });
+    let alice = gateway.client("alice");
+    until("the list", Duration::from_secs(180), || {
+        ssh(&alice, "lb-cmp-was-lb.backup", "true").code == Some(0)
+    });
+    std::thread::scope(|threads| {
+        let session = threads.spawn(|| direct(&alice, &A.target()));
+        until("it is let in", Duration::from_secs(60), || {
+            let given = |e: &serde_json::Value| e["event"] == "grant.given" && e["amphora"] == A.id;
+            gateway.journal().iter().any(given)
+        });
+        assert!(!session.is_finished(), "nobody has the address yet");
+        let up = format!("ip addr add {address}/16 dev eth0");
+        bed().inside(&A, &up).good();
+        session.join().unwrap().good();
+    });
+    bed()
+        .inside(&A, &format!("ip addr del {address}/16 dev eth0"))
+        .good();
 }

@@ -121,6 +121,27 @@ fn matches_pattern(pattern: &[u8], text: &[u8]) -> bool {
     }
 }
 
+/// Reads a host key as `known_hosts` has it, without the names: key type, base64, perhaps a comment. Gives it back
+/// without the comment.
+///
+/// # Errors
+/// A sentence.
+pub fn host_key_of(text: &str) -> Result<String, String> {
+    let wrong = || {
+        "this is no host key; it is what `ssh-keyscan` prints after the name: \"ssh-ed25519 AAAA…\""
+            .to_owned()
+    };
+    let mut words = text.split_ascii_whitespace();
+    let (Some(kind), Some(key)) = (words.next(), words.next()) else {
+        return Err(wrong());
+    };
+    let text = format!("{kind} {key}");
+    match PublicKey::from_openssh(&text) {
+        Ok(_) => Ok(text),
+        Err(_) => Err(wrong()),
+    }
+}
+
 /// Reads a line: options, key type, base64, comment.
 ///
 /// The error is a sentence; it never repeats the key.

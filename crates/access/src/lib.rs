@@ -31,6 +31,7 @@ pub use decide::{Action, Circumstances, Grant, NO_SUCH_AMPHORA, Refusal, Why};
 pub use explain::{Explanation, Reach};
 pub use fault::Fault;
 pub use inquiry::{Inquiry, question};
+pub use keyline::host_key_of;
 pub use landing::{
     Ask, Landing, NAMESPACE, Requested, UpstreamRequest, landing_of_user, upstream_request,
 };

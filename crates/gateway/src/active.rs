@@ -4,10 +4,8 @@
 use std::sync::Arc;
 
 use ampgate_access::{Amphora, Circumstances, Inquiry, Principal};
-use ampgate_audit::Event;
 use futures_util::future::join_all;
 
-use crate::diagnosis;
 use crate::gateway::{Connection, Gateway};
 use crate::rules::Rules;
 use crate::sentence::{Trouble, short};
@@ -39,9 +37,8 @@ pub async fn which(
         .filter_map(|amphora| rules.policy.inquiry(principal, amphora, circumstances))
         .collect();
     let asked = inquiries.iter().map(|inquiry| async {
-        let heard = upstream::ask(gateway, &Proof::Inquiry(inquiry)).await;
-        let has = heard.map(|heard| heard.addresses.contains(&vip));
-        journal(gateway, connection, inquiry, &has);
+        let heard = upstream::ask(gateway, &Proof::Inquiry(inquiry, connection)).await;
+        let has = heard.map(|heard| heard.has_vip == Some(true));
         (inquiry.amphora(), has)
     });
     let mut answers = join_all(asked).await;
@@ -76,30 +73,4 @@ fn said(amphora: &Amphora, has: &Result<bool, Trouble>) -> String {
             }
         }
     }
-}
-
-fn journal(
-    gateway: &Gateway,
-    connection: &Connection,
-    inquiry: &Inquiry,
-    has: &Result<bool, Trouble>,
-) {
-    let outcome = match has {
-        Ok(true) => "has-vip",
-        Ok(false) => "no-vip",
-        Err(trouble) => diagnosis::fault(trouble),
-    };
-    let amphora = inquiry.amphora();
-    gateway.journal(
-        None,
-        Event::AmphoraProbed {
-            amphora: amphora.id.to_string().into(),
-            address: upstream::shown_address(amphora).into(),
-            why: "active".into(),
-            by: inquiry.principal().name().as_str().into(),
-            connection: Some(connection.id.as_str().into()),
-            outcome: outcome.into(),
-            detail: has.as_ref().err().map(|trouble| trouble.detail().into()),
-        },
-    );
 }

@@ -11,6 +11,7 @@ mod config;
 mod contain;
 mod control;
 mod diagnosis;
+mod doctor;
 mod gateway;
 mod inner;
 mod jump;

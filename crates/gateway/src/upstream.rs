@@ -1,6 +1,7 @@
 //! In: an amphora; later a proof. Out: an authenticated connection to exactly that amphora.
 //! Never: uses the octavia key without a proof, talks to a host whose key is not the pin, or asks an operator.
 
+mod hop;
 mod proof;
 mod question;
 mod reach;
@@ -9,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ampgate_access::{Amphora, Grant};
+use ampgate_access::{Amphora, Grant, LoginUser};
 use ampgate_audit::{Event, PinVerdict};
 use jiff::Timestamp;
 use russh::client;
@@ -19,8 +20,10 @@ use russh::keys::ssh_key::{Algorithm, HashAlg, PublicKey};
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
+use self::hop::Carrier;
 pub use self::proof::Proof;
 pub use self::question::{Heard, ask};
+use self::reach::Way;
 
 use crate::config::Config;
 use crate::diagnosis::{self, Unreached};
@@ -62,11 +65,12 @@ impl client::Handler for Hop {
 struct Dialled {
     amphora: Arc<Amphora>,
     client: client::Handle<Hop>,
+    carrier: Option<Carrier>,
     host_key: String,
     began: Instant,
 }
 
-/// A dialled connection on its way. Dropping it ends it.
+/// A dialled connection on its way; none where there is a hop, which is called when there is a proof. Dropping it ends it.
 pub struct Dialling(Option<JoinHandle<Result<Dialled, Trouble>>>);
 
 impl Drop for Dialling {
@@ -80,26 +84,35 @@ impl Drop for Dialling {
 /// A connection logged in with an octavia key, for one proof.
 pub struct Upstream {
     client: client::Handle<Hop>,
+    /// Where a hop is in between: the connection to that, which is to live as long.
+    carrier: Option<Carrier>,
     host_key: String,
     octavia_key: String,
 }
 
 /// Begins to connect, and to exchange keys. It is where the time goes, so it starts before the client is ready.
 pub fn dial(gateway: &Arc<Gateway>, amphora: &Arc<Amphora>) -> Dialling {
+    if gateway.config().goes_through_a_hop(amphora) {
+        return Dialling(None);
+    }
     let (gateway, amphora) = (Arc::clone(gateway), Arc::clone(amphora));
     Dialling(Some(tokio::spawn(async move {
-        connect(&gateway, &amphora).await
+        connect(&gateway, &amphora, None).await
     })))
 }
 
 /// Connects and exchanges keys, within `connect_timeout`.
-async fn connect(gateway: &Gateway, amphora: &Arc<Amphora>) -> Result<Dialled, Trouble> {
+async fn connect(
+    gateway: &Gateway,
+    amphora: &Arc<Amphora>,
+    proof: Option<&Proof<'_>>,
+) -> Result<Dialled, Trouble> {
     let began = Instant::now();
     let config = gateway.config();
     let deadline = began + config.upstream.connect_timeout;
     let address = called(amphora)?;
     let fails = |fault: Unreached| unreachable(amphora, address, fault);
-    let tcp = reach::tcp(amphora, address, deadline)
+    let way = reach::way(gateway, amphora, address, deadline, proof)
         .await
         .map_err(fails)?;
     let id = amphora.id.to_string();
@@ -113,8 +126,16 @@ async fn connect(gateway: &Gateway, amphora: &Arc<Amphora>) -> Result<Dialled, T
         shown: Arc::clone(&shown),
     };
     let ssh = crate::ssh::upstream(&config, pin.as_ref());
-    let handshake = client::connect_stream(ssh, tcp, hop);
-    let Ok(connected) = tokio::time::timeout_at(deadline.into(), handshake).await else {
+    let handshake = async {
+        match way {
+            Way::Tcp(tcp) => (client::connect_stream(ssh, tcp, hop).await, None),
+            Way::Hop(stream, carrier) => {
+                let connected = client::connect_stream(ssh, stream, hop).await;
+                (connected, Some(carrier))
+            }
+        }
+    };
+    let Ok((connected, carrier)) = tokio::time::timeout_at(deadline.into(), handshake).await else {
         return Err(fails(Unreached::NoSsh("no answer in time".to_owned())));
     };
     let seen = shown.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -124,6 +145,7 @@ async fn connect(gateway: &Gateway, amphora: &Arc<Amphora>) -> Result<Dialled, T
             Ok(Dialled {
                 amphora: Arc::clone(amphora),
                 client,
+                carrier,
                 host_key: fingerprint(&key),
                 began,
             })
@@ -267,20 +289,20 @@ impl Dialling {
         recorder: &Recorder,
     ) -> Result<Upstream, Trouble> {
         let proof = Proof::Session(grant, recorder);
-        let Some(task) = self.0.take() else {
-            return Err(Trouble::Broken("it was never dialled".to_owned()));
-        };
-        let outcome = match task.await {
-            Ok(Ok(dialled)) if dialled.began.elapsed() > UNUSED || dialled.client.is_closed() => {
+        let dialled = match self.0.take() {
+            None => connect(gateway, grant.amphora(), Some(&proof)).await,
+            Some(task) => match task.await {
                 // The amphora has ended the early connection, or is about to.
-                match connect(gateway, grant.amphora()).await {
-                    Ok(again) => log_in(gateway, again, &proof).await,
-                    Err(trouble) => Err(trouble),
+                Ok(Ok(early)) if early.began.elapsed() > UNUSED || early.client.is_closed() => {
+                    connect(gateway, grant.amphora(), Some(&proof)).await
                 }
-            }
-            Ok(Ok(dialled)) => log_in(gateway, dialled, &proof).await,
-            Ok(Err(trouble)) => Err(trouble),
-            Err(error) => Err(Trouble::Broken(error.to_string())),
+                Ok(dialled) => dialled,
+                Err(error) => Err(Trouble::Broken(error.to_string())),
+            },
+        };
+        let outcome = match dialled {
+            Ok(dialled) => log_in(gateway, dialled, &proof).await,
+            Err(trouble) => Err(trouble),
         };
         match outcome {
             Ok(upstream) => Ok(upstream),
@@ -300,7 +322,7 @@ impl Dialling {
     }
 }
 
-/// Tries the key ring: the key that last opened this amphora first, then the newest.
+/// Logs in to the amphora of the proof.
 async fn log_in(
     gateway: &Gateway,
     mut dialled: Dialled,
@@ -311,56 +333,80 @@ async fn log_in(
         return Err(Trouble::Broken(what));
     }
     let amphora = Arc::clone(&dialled.amphora);
-    let id = amphora.id.to_string();
+    let (id, login) = (amphora.id.to_string(), &amphora.login_user);
+    let octavia_key = match open_with_a_key(gateway, &mut dialled.client, login, &id, proof).await?
+    {
+        Opened::By(key) => key,
+        Opened::ByNone { tried } => {
+            return Err(Trouble::NoKeyFits {
+                amphora: amphora.id,
+                tried,
+            });
+        }
+    };
+    gateway.journal(
+        proof.session(),
+        Event::UpstreamOpened {
+            amphora: id.into(),
+            address: shown_address(&amphora).into(),
+            login_user: login.as_str().into(),
+            host_key: dialled.host_key.as_str().into(),
+            octavia_key: octavia_key.as_str().into(),
+            milliseconds: u64::try_from(dialled.began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        },
+    );
+    Ok(Upstream {
+        client: dialled.client,
+        carrier: dialled.carrier,
+        host_key: dialled.host_key,
+        octavia_key,
+    })
+}
+
+/// What came of trying the key ring on one host.
+enum Opened {
+    By(String),
+    ByNone { tried: usize },
+}
+
+/// Tries the key ring: the key that last opened what is `known_as` this first, then the newest.
+async fn open_with_a_key<H: client::Handler>(
+    gateway: &Gateway,
+    client: &mut client::Handle<H>,
+    login: &LoginUser,
+    known_as: &str,
+    proof: &Proof<'_>,
+) -> Result<Opened, Trouble> {
     let config = gateway.config();
     let mut agent = within_patience(agent(&config)).await?;
     let mut keys = identities(&mut agent).await?;
-    if let Some(last) = gateway.key_memory.recall(&id) {
+    if let Some(last) = gateway.key_memory.recall(known_as) {
         keys.sort_by_key(|key| fingerprint(key) != last);
     }
-    keys.truncate(gateway.config().upstream.max_keys);
+    keys.truncate(config.upstream.max_keys);
     let tried = keys.len();
     for key in keys {
         let hash = match key.algorithm() {
-            Algorithm::Rsa { .. } => rsa_hash(&dialled.client).await,
+            Algorithm::Rsa { .. } => rsa_hash(client).await,
             _ => None,
         };
         let shown = fingerprint(&key);
-        let login = amphora.login_user.to_string();
         let answer = tokio::time::timeout(
-            gateway.config().upstream.connect_timeout,
-            dialled
-                .client
-                .authenticate_publickey_with(login.clone(), key, hash, &mut agent),
+            config.upstream.connect_timeout,
+            client.authenticate_publickey_with(login.to_string(), key, hash, &mut agent),
         );
         match answer.await {
             Ok(Ok(result)) if result.success() => {
-                gateway.key_memory.learn(&id, &shown);
+                gateway.key_memory.learn(known_as, &shown);
                 gateway.journal(
                     proof.session(),
                     Event::SignerSigned {
-                        amphora: id.as_str().into(),
+                        amphora: proof.amphora().id.to_string().into(),
                         octavia_key: shown.as_str().into(),
                         login_user: login.as_str().into(),
                     },
                 );
-                gateway.journal(
-                    proof.session(),
-                    Event::UpstreamOpened {
-                        amphora: id.into(),
-                        address: shown_address(&amphora).into(),
-                        login_user: login.into(),
-                        host_key: dialled.host_key.as_str().into(),
-                        octavia_key: shown.as_str().into(),
-                        milliseconds: u64::try_from(dialled.began.elapsed().as_millis())
-                            .unwrap_or(u64::MAX),
-                    },
-                );
-                return Ok(Upstream {
-                    client: dialled.client,
-                    host_key: dialled.host_key,
-                    octavia_key: shown,
-                });
+                return Ok(Opened::By(shown));
             }
             Ok(Ok(_refused)) => {}
             Ok(Err(russh::AgentAuthError::Key(error))) => {
@@ -378,16 +424,13 @@ async fn log_in(
             }
             Err(_late) => return Err(Trouble::Broken("it did not answer the login".to_owned())),
         }
-        if dialled.client.is_closed() {
+        if client.is_closed() {
             break;
         }
     }
     match tried {
         0 => Err(Trouble::Signer("it holds no octavia key".to_owned())),
-        tried => Err(Trouble::NoKeyFits {
-            amphora: amphora.id,
-            tried,
-        }),
+        tried => Ok(Opened::ByNone { tried }),
     }
 }
 
@@ -427,7 +470,7 @@ pub async fn key_ring(config: &Config) -> Result<Vec<PublicKey>, Trouble> {
 }
 
 /// SHA-2 always: sshd has known it since 7.2, and SHA-1 is gone since 8.8.
-async fn rsa_hash(client: &client::Handle<Hop>) -> Option<HashAlg> {
+async fn rsa_hash<H: client::Handler>(client: &client::Handle<H>) -> Option<HashAlg> {
     client
         .best_supported_rsa_hash()
         .await
@@ -462,5 +505,6 @@ impl Upstream {
             .client
             .disconnect(russh::Disconnect::ByApplication, "", "");
         let _ = tokio::time::timeout(Duration::from_millis(500), bye).await;
+        drop(self.carrier);
     }
 }

@@ -7,6 +7,7 @@
 )]
 
 mod check;
+mod doctor;
 mod explain;
 mod init;
 mod reindex;
@@ -73,6 +74,8 @@ enum Command {
     Session(sessions::Session),
     /// Show how the running gateway does.
     Status(sessions::Status),
+    /// Look for what is wrong: on this host, in the cloud, and on the way to an amphora.
+    Doctor(doctor::Doctor),
     /// Make the session index anew from journal and recordings (with the gateway stopped).
     Reindex,
     /// Print the ssh_config block and the known_hosts lines that operators need.
@@ -116,6 +119,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Sessions(sessions) => sessions.run(&config),
         Command::Session(session) => session.run(&config),
         Command::Status(status) => status.run(&config),
+        Command::Doctor(doctor) => doctor.run(&config),
         Command::Reindex => reindex::run(&config),
         Command::SshConfig(ssh_config) => ssh_config.run(&config),
     };

@@ -1,13 +1,14 @@
 //! In: a proof for one amphora. Out: the addresses that are in its namespace amphora-haproxy now, by its own words.
 //! Never: anything of an operator's in what is run; more than a bound of what it prints; the connection, for somebody else.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use ampgate_access::{LandingProbe, Nonce, Stream, UpstreamRequest, addresses_of, question};
+use ampgate_audit::Event;
 use russh::ChannelMsg;
 
-use super::{Proof, Upstream, connect, log_in};
+use super::{Proof, Upstream, connect, log_in, shown_address};
+use crate::diagnosis;
 use crate::gateway::{Gateway, random};
 use crate::sentence::Trouble;
 
@@ -20,24 +21,53 @@ const STDERR: u32 = 1;
 
 /// What an amphora said, and by which keys it and the gateway knew each other.
 pub struct Heard {
-    pub addresses: Vec<IpAddr>,
+    /// None where nobody knows the VIP.
+    pub has_vip: Option<bool>,
     pub host_key: String,
     pub octavia_key: String,
 }
 
-/// Connects, logs in, asks, hangs up.
+/// Connects, logs in, asks, hangs up, and writes down that it did.
 ///
 /// # Errors
 /// The same that an operator would meet on the way into the namespace.
 pub async fn ask(gateway: &Gateway, proof: &Proof<'_>) -> Result<Heard, Trouble> {
-    let dialled = connect(gateway, proof.amphora()).await?;
+    let heard = put(gateway, proof).await;
+    let amphora = proof.amphora();
+    let outcome = match &heard {
+        Ok(heard) => match heard.has_vip {
+            Some(true) => "has-vip",
+            Some(false) => "no-vip",
+            None => "answered",
+        },
+        Err(trouble) => diagnosis::fault(trouble),
+    };
+    gateway.journal(
+        None,
+        Event::AmphoraProbed {
+            amphora: amphora.id.to_string().into(),
+            address: shown_address(amphora).into(),
+            why: proof.why().into(),
+            by: proof.by().into(),
+            connection: proof.connection().map(Into::into),
+            outcome: outcome.into(),
+            detail: heard.as_ref().err().map(|trouble| trouble.detail().into()),
+        },
+    );
+    heard
+}
+
+async fn put(gateway: &Gateway, proof: &Proof<'_>) -> Result<Heard, Trouble> {
+    let dialled = connect(gateway, proof.amphora(), Some(proof)).await?;
     let answered = async {
         let upstream = log_in(gateway, dialled, proof).await?;
         let output = run(&upstream).await;
         let (host_key, octavia_key) = (upstream.host_key.clone(), upstream.octavia_key.clone());
         upstream.hang_up().await;
+        let addresses = addresses_of(&output?);
+        let vip = proof.amphora().load_balancer.vip;
         Ok(Heard {
-            addresses: addresses_of(&output?),
+            has_vip: vip.map(|vip| addresses.contains(&vip)),
             host_key,
             octavia_key,
         })
