@@ -199,6 +199,7 @@ fn the_cloud_is_looked_at() {
         assert!(said(&found, "clock").starts_with("ok "), "{found:#?}");
         assert!(said(&found, "keystone").starts_with("ok "));
         assert!(said(&found, "octavia").starts_with("ok "));
+        assert!(said(&found, "namespace").contains("has the VIP 10.10.10.50"));
     }
     for (credential, status) in [("member", "403"), ("wrong-rules", "401")] {
         let (found, _) = checks(&of(credential), &[]);

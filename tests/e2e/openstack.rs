@@ -52,6 +52,10 @@ fn load_balancers_are_found_by_name() {
         );
         ssh(&alice, host, "hostname").good().says(lands_on);
     }
+    // Octavia knows the VIP. In this bed both amphorae have it, as after a VRRP split.
+    direct(&alice, "lb-cmp-was-lb.active")
+        .exits(252)
+        .complains("more than one of its amphorae says that it has the VIP 10.10.10.50");
     assert_ne!(ssh(&alice, "lb-web", "true").code, Some(0));
     let two = direct(&alice, "lb-web");
     assert_eq!(

@@ -87,29 +87,23 @@ fn left_out(target: bool) -> Vec<Check> {
 
 fn show(checks: &[Check]) -> anyhow::Result<()> {
     let mut of = None;
-    let mut rows = Vec::new();
-    let flush =
-        |rows: &mut Vec<Vec<String>>| -> std::io::Result<()> { table(&std::mem::take(rows)) };
     for check in checks {
         if check.amphora != of {
-            flush(&mut rows)?;
             if let Some(amphora) = &check.amphora {
                 println!("\namphora-{amphora}");
             }
             of.clone_from(&check.amphora);
         }
-        rows.push(vec![
-            check.verdict.to_string(),
-            check.check.clone(),
+        // As wide as the longest of either, so that the lines between do not break the columns.
+        let verdict = format!("{:4}", check.verdict.to_string());
+        table(&[vec![
+            verdict,
+            format!("{:13}", check.check),
             check.said.clone(),
-        ]);
-        if !check.advice.is_empty() {
-            flush(&mut rows)?;
-            for line in &check.advice {
-                println!("        {line}");
-            }
+        ]])?;
+        for line in &check.advice {
+            println!("      {line}");
         }
     }
-    flush(&mut rows)?;
     Ok(())
 }

@@ -34,7 +34,7 @@ const CONFIGURATION: u8 = 64;
 #[command(
     name = "ampgate",
     version,
-    after_help = "Examples:\n  ampgate init /etc/ampgate\n  ampgate check\n  ampgate serve\n  ampgate explain alice amphora-93b939b0-… root\n  ampgate sessions --live\n\nOperators need none of this: they type  ssh -J gateway amphora-<uuid>"
+    after_help = "Examples:\n  ampgate init /etc/ampgate\n  ampgate check\n  ampgate serve\n  ampgate explain alice amphora-93b939b0-… root\n  ampgate sessions --live\n  ampgate doctor lb-shop-web\n\nOperators need none of this: they type  ssh -J gateway amphora-<uuid>"
 )]
 pub struct Arguments {
     /// The configuration file.

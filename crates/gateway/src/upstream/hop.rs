@@ -14,7 +14,7 @@ use crate::diagnosis::Unreached;
 use crate::gateway::Gateway;
 
 /// One connection through the hop.
-pub type ThroughHop = ChannelStream<client::Msg>;
+pub type ThroughHop = Box<ChannelStream<client::Msg>>;
 /// The connection to the hop itself; dropping it ends what it carries.
 pub type Carrier = Box<client::Handle<HopHost>>;
 
@@ -86,5 +86,5 @@ pub async fn through(
                 "it does not connect to {address}: {error} (no route there, nobody answers, or AllowTcpForwarding is off)"
             ))
         })?;
-    Ok((channel.into_stream(), Box::new(carrier)))
+    Ok((Box::new(channel.into_stream()), Box::new(carrier)))
 }
