@@ -7,13 +7,16 @@
     clippy::indexing_slicing
 )]
 
+mod active;
 mod admin;
 mod attacks;
 mod cloud_faults;
+mod doctor;
 mod evidence;
 mod fidelity;
 mod hostkeys;
 mod keyring;
 mod keystone;
 mod openstack;
+mod reach;
 mod walk;

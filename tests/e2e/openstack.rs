@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use ampgate_tests::{A, B, BARE, Client, Cloud, Gateway, Outcome, outcome::until, run};
+use ampgate_tests::{A, B, BARE, Client, Cloud, Gateway, Outcome, bed, outcome::until, run};
 
 fn ssh(client: &Client, host: &str, command: &str) -> Outcome {
     let mut ssh = client.command("ssh");
@@ -52,6 +52,10 @@ fn load_balancers_are_found_by_name() {
         );
         ssh(&alice, host, "hostname").good().says(lands_on);
     }
+    // Octavia knows the VIP. In this bed both amphorae have it, as after a VRRP split.
+    direct(&alice, "lb-cmp-was-lb.active")
+        .exits(252)
+        .complains("more than one of its amphorae says that it has the VIP 10.10.10.50");
     assert_ne!(ssh(&alice, "lb-web", "true").code, Some(0));
     let two = direct(&alice, "lb-web");
     assert_eq!(
@@ -180,4 +184,87 @@ fn a_failover_ends_the_session_on_the_old_amphora() {
         "{told}"
     );
     assert_eq!(open.wait().unwrap().code(), Some(253), "{told}");
+}
+
+/// The amphora that is known does not answer, since a failover has replaced it: the name is asked for once more, and leads to
+/// the new one. The list itself would be asked for in an hour.
+#[test]
+fn a_name_whose_amphora_does_not_answer_is_asked_for_again() {
+    let cloud = Cloud::up("follow");
+    // Nobody has this address.
+    cloud.run("amphora", &[A.id, "lb_network_ip=172.24.0.99"]);
+    let gateway = Gateway::start(|setup| {
+        cloud.inventory_of(setup, "full");
+        setup.set("inventory.octavia", "fresh = \"1h\"");
+    });
+    let alice = gateway.client("alice");
+    until("the list", Duration::from_secs(180), || {
+        ssh(&alice, "lb-cmp-was-lb.backup", "true").code == Some(0)
+    });
+    direct(&alice, "lb-cmp-was-lb.master")
+        .exits(252)
+        .complains("172.24.0.99");
+    let new = "0a3b1c2d-2222-4222-8333-444455556666";
+    let change = [
+        "cmp-was-lb",
+        "--old",
+        A.id,
+        "--new",
+        new,
+        "--address",
+        BARE.address,
+    ];
+    cloud.run("failover", &change);
+    // What was asked for a moment ago is not asked for again at once.
+    until("the name is followed", Duration::from_secs(60), || {
+        ssh(&alice, "lb-cmp-was-lb.master", "hostname")
+            .out()
+            .contains(BARE.id)
+    });
+    let events = gateway.journal();
+    let refused = |e: &serde_json::Value| {
+        e["event"] == "upstream.refused" && e["amphora"] == A.id && e["fault"] == "no-route"
+    };
+    assert!(events.iter().any(refused), "the attempt is in the journal");
+    let opened: Vec<_> = events
+        .iter()
+        .filter(|e| e["event"] == "session.opened" && e["amphora"] == new)
+        .collect();
+    assert_eq!(
+        opened.len(),
+        1,
+        "one session, on the new amphora: {opened:#?}"
+    );
+    assert_eq!(opened[0]["target"], "lb-cmp-was-lb.master");
+}
+
+/// Octavia gives an amphora its address long before its sshd runs: a gateway waits for one that boots.
+#[test]
+fn an_amphora_that_boots_is_waited_for() {
+    let cloud = Cloud::up("boot");
+    let address = "172.24.0.96";
+    let booting = [A.id, "status=BOOTING", "lb_network_ip=172.24.0.96"];
+    cloud.run("amphora", &booting);
+    let gateway = Gateway::start(|setup| {
+        cloud.inventory_of(setup, "full");
+        setup.set("upstream", "connect_timeout = \"120s\"");
+    });
+    let alice = gateway.client("alice");
+    until("the list", Duration::from_secs(180), || {
+        ssh(&alice, "lb-cmp-was-lb.backup", "true").code == Some(0)
+    });
+    std::thread::scope(|threads| {
+        let session = threads.spawn(|| direct(&alice, &A.target()));
+        until("it is let in", Duration::from_secs(60), || {
+            let given = |e: &serde_json::Value| e["event"] == "grant.given" && e["amphora"] == A.id;
+            gateway.journal().iter().any(given)
+        });
+        assert!(!session.is_finished(), "nobody has the address yet");
+        let up = format!("ip addr add {address}/16 dev eth0");
+        bed().inside(&A, &up).good();
+        session.join().unwrap().good();
+    });
+    bed()
+        .inside(&A, &format!("ip addr del {address}/16 dev eth0"))
+        .good();
 }

@@ -22,6 +22,8 @@ pub struct Entry {
     pub project: (&'static str, &'static str),
     /// Role in its load balancer, if the inventory knows it.
     pub role: Option<&'static str>,
+    /// VIP of the load balancer, if the inventory knows it.
+    pub vip: Option<&'static str>,
     /// Tags of the load balancer.
     pub tags: &'static [&'static str],
 }
@@ -41,6 +43,7 @@ pub const A: Entry = Entry {
     lb: WEB,
     project: SHOP,
     role: Some("MASTER"),
+    vip: Some("10.10.10.50"),
     tags: &["prod"],
 };
 /// The other one of `web`.
@@ -120,6 +123,9 @@ pub fn inventory(entries: &[Entry]) -> String {
         let (id, name) = first.lb;
         let (project, project_name) = first.project;
         writeln!(text, "[[load_balancer]]\nid = {id:?}\nname = {name:?}\nproject = {project:?}\nproject_name = {project_name:?}\ntags = [{}]", tags.join(", ")).unwrap();
+        if let Some(vip) = first.vip {
+            writeln!(text, "vip = {vip:?}").unwrap();
+        }
         for e in entries.iter().filter(|e| e.lb.0 == id) {
             let names = e
                 .name

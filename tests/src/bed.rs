@@ -131,6 +131,22 @@ impl Bed {
         run(command, b"")
     }
 
+    /// A plain sshd on the controller, on 127.0.0.1, that the octavia key opens for the user `hop`. Gives its host key.
+    pub fn jump_host(&self, port: u16) -> String {
+        let mut up = Command::new(script("amphora"));
+        up.args(["jump", &port.to_string()])
+            .arg(self.files.path().join("octavia.pub"))
+            .env("AMPHORA_BED", &self.name);
+        run(up, b"").good();
+        let mut scan = self.command("ssh-keyscan");
+        scan.args(["-t", "ed25519", "-p", &port.to_string(), "127.0.0.1"]);
+        let line = run(scan, b"").good().out();
+        let key = line
+            .lines()
+            .find_map(|line| line.split_once(" ssh-ed25519 "));
+        format!("ssh-ed25519 {}", key.expect("a host key").1.trim())
+    }
+
     /// What the sshd on port 22 of an amphora has logged since the bed is up.
     pub fn sshd_log(&self, amphora: &Entry) -> String {
         fs::read_to_string(self.dir.join(amphora.id).join("log")).unwrap_or_default()

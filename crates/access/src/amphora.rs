@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -56,6 +56,8 @@ pub struct LoadBalancer {
     pub flavor: Option<String>,
     /// Its Octavia availability zone, as it was asked for; [`Amphora::zone`] is where an amphora really runs.
     pub availability_zone: Option<String>,
+    /// The address its users call: one of its amphorae has it at a time.
+    pub vip: Option<IpAddr>,
 }
 
 /// An address on the management network, not to be confused with an operator's.

@@ -20,15 +20,19 @@ mod explain;
 mod policy;
 mod request;
 
+mod addresses;
+mod inquiry;
 mod landing;
 mod probe;
 mod quote;
 
+pub use addresses::addresses_of;
 pub use amphora::{Amphora, LoadBalancer, Role, UpstreamAddr};
 pub use decide::{Action, Circumstances, Grant, NO_SUCH_AMPHORA, Refusal, Why};
 pub use explain::{Explanation, Reach};
 pub use fault::Fault;
 pub use host_key::{HOST_KEY_TYPES, HostKey};
+pub use inquiry::{Inquiry, question};
 pub use landing::{
     Ask, Landing, NAMESPACE, Requested, UpstreamRequest, landing_of_user, upstream_request,
 };

@@ -67,7 +67,7 @@ impl LandingFailure {
                 "the amphora has no \"ip\" program to enter amphora-haproxy with (try root@ and \"nsenter --net=/run/netns/amphora-haproxy\")"
             }
             Self::SudoRefused => {
-                "sudo on the amphora refused (its own words are above; the login user needs NOPASSWD in sudoers, which cloud-init writes at first boot; try cloud-user@ for a plain shell)"
+                "sudo on the amphora refused (the login user needs NOPASSWD in sudoers, which cloud-init writes at first boot; try cloud-user@ for a plain shell)"
             }
             Self::NoSudo => {
                 "the amphora has no sudo (try cloud-user@ for a plain shell; the image must carry sudo for root@ and netns@)"

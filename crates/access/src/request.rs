@@ -253,6 +253,7 @@ pub(crate) fn decoy() -> Words<Arc<Amphora>> {
             provider: "amphora".to_owned(),
             flavor: Some("none".to_owned()),
             availability_zone: Some("none".to_owned()),
+            vip: None,
         }),
         role: Some(Role::Standalone),
         status: Some(Status::Allocated),

@@ -188,6 +188,16 @@ pub enum Event {
         fault: Text,
         detail: Text,
     },
+    #[serde(rename = "amphora.probed")]
+    AmphoraProbed {
+        amphora: Text,
+        address: Text,
+        why: Text,
+        by: Text,
+        connection: Option<Text>,
+        outcome: Text,
+        detail: Option<Text>,
+    },
     #[serde(rename = "hostkey.pinned")]
     HostkeyPinned {
         amphora: Text,
@@ -309,6 +319,7 @@ impl Event {
         "recording.closed",
         "upstream.opened",
         "upstream.refused",
+        "amphora.probed",
         "hostkey.pinned",
         "hostkey.refused",
         "hostkey.disputed",

@@ -10,7 +10,9 @@ use ampgate_audit::{About, Event};
 use ampgate_inventory::{Resolution, State, show_age};
 use jiff::Timestamp;
 
+use crate::active;
 use crate::ask::Asked;
+use crate::gateway::{Connection, Gateway};
 use crate::rules::Rules;
 use crate::sentence::Trouble;
 use crate::session::Visit;
@@ -80,7 +82,9 @@ fn candidates(found: Resolution) -> (Vec<Arc<Amphora>>, bool) {
 /// The same refusal, after the same work, for a name that means nothing and for one that is forbidden (row 22 of
 /// docs/KNOWN-ATTACKS.md). Only who may reach several is told that there are several.
 pub async fn resolve(
+    gateway: &Gateway,
     rules: &Rules,
+    connection: &Connection,
     principal: &Principal,
     name: Option<&TargetName>,
 ) -> Result<Arc<Amphora>, Unresolved> {
@@ -114,12 +118,50 @@ pub async fn resolve(
         }
         (reachable, forbidden) = decide(anew);
     }
+    let choosing = choose(
+        gateway, rules, connection, principal, reachable, forbidden, ask_which,
+    );
+    choosing.await
+}
+
+/// The same, asked for as if nothing were known: where a known amphora does not answer, a failover may have replaced it.
+///
+/// # Errors
+/// As [`resolve`].
+pub async fn resolve_anew(
+    gateway: &Gateway,
+    rules: &Rules,
+    connection: &Connection,
+    principal: &Principal,
+    name: &TargetName,
+) -> Result<Arc<Amphora>, Unresolved> {
+    let found = rules.inventory.resolve_anew(name).await;
+    let (known, ask_which) = candidates(found.unwrap_or(Resolution::None));
+    let circumstances = now(None);
+    let (reachable, forbidden) = known
+        .into_iter()
+        .partition(|amphora| rules.policy.may_connect(principal, amphora, &circumstances));
+    let choosing = choose(
+        gateway, rules, connection, principal, reachable, forbidden, ask_which,
+    );
+    choosing.await
+}
+
+/// The one of those that this principal may reach; the amphorae themselves are asked where only they know.
+async fn choose(
+    gateway: &Gateway,
+    rules: &Rules,
+    connection: &Connection,
+    principal: &Principal,
+    mut reachable: Vec<Arc<Amphora>>,
+    forbidden: Vec<Arc<Amphora>>,
+    ask_which: bool,
+) -> Result<Arc<Amphora>, Unresolved> {
+    // Nobody is asked for whoever may reach none: that goes the way of an unknown name.
     if ask_which && !reachable.is_empty() {
-        return Err(Trouble::Denied(
-            "which amphora is active has to be asked of the amphorae, and this gateway does not do that yet; say .master, .backup or .1, .2, …"
-                .to_owned(),
-        )
-        .into());
+        let now = now(None);
+        let which = active::which(gateway, rules, connection, principal, &reachable, &now);
+        return Ok(which.await?);
     }
     match (reachable.pop(), reachable.as_slice()) {
         (Some(amphora), []) => Ok(amphora),

@@ -4,6 +4,7 @@
 pub mod hostkeys;
 mod keystone;
 mod octavia;
+mod reach;
 mod units;
 
 use std::fmt::Write as _;
@@ -12,11 +13,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ampgate_access::table::{self, Faults, Table};
-use ampgate_access::{Fault, LoginUser};
+use ampgate_access::{Amphora, Fault, LoginUser};
 use ampgate_inventory::Settings;
 
 use hostkeys::Hostkeys;
 pub use keystone::Keystone;
+pub use reach::{Reach, Via};
 use units::{duration, list, number, path, size};
 pub use units::{show_duration, show_size};
 
@@ -43,6 +45,8 @@ pub struct Config {
     pub control: Control,
     pub limits: Limits,
     pub upstream: Upstream,
+    /// How some amphorae are reached; the others directly, as the host routes.
+    pub reach: Vec<Reach>,
     pub log: Log,
 }
 
@@ -181,6 +185,7 @@ impl Config {
                 .has("keystone")
                 .then(|| top.section("keystone"))
                 .and_then(|section| keystone::read(section, base)),
+            reach: Vec::new(),
             listen: listen.unwrap_or_else(|| vec![SocketAddr::from(([0, 0, 0, 0], 2222))]),
             name: top
                 .parsed_if_there("name", host_name)
@@ -330,6 +335,7 @@ impl Config {
                 value
             },
         };
+        config.reach = reach::read(&top, &config.upstream.login_users);
         top.end();
         config.listen.dedup();
         let config = faults.finish(config)?;
@@ -454,7 +460,21 @@ impl Config {
             if self.log.json { "json" } else { "human" },
             self.log.level
         );
+        reach::show(&self.reach, &mut out);
         out
+    }
+
+    /// What [[reach]] says about an amphora: the first section that covers it.
+    #[must_use]
+    pub fn reach_of(&self, amphora: &Amphora) -> Option<&Reach> {
+        self.reach.iter().find(|reach| reach.covers(amphora))
+    }
+
+    /// Whether the way to an amphora leads through another sshd.
+    #[must_use]
+    pub fn goes_through_a_hop(&self, amphora: &Amphora) -> bool {
+        self.reach_of(amphora)
+            .is_some_and(|reach| reach.via.is_some())
     }
 
     /// This configuration with what can change only at a start taken from the running one, and the names of what waits.
@@ -618,6 +638,7 @@ mod tests {
         assert_eq!(config.process.user.as_deref(), Some("ampgate"));
         assert_eq!(config.signer.keys.len(), 1);
         assert!(config.octavia.is_some() && config.keystone.is_some());
+        assert_eq!(config.reach.len(), 3);
     }
 
     #[test]
@@ -652,6 +673,33 @@ mod tests {
             assert!(all.contains(wanted), "{wanted:?} is missing in:\n{all}");
         }
         assert_eq!(faults.len(), 6, "{all}");
+    }
+
+    /// Each fault of [[reach]] on its own line, all at once.
+    #[test]
+    fn ways_to_amphorae_are_understood_or_faulted() {
+        let text = "[[reach]]\nsubnet = \"172.24.0.9/22\"\nbind = \"here\"\n[[reach]]\nzone = \"az1\"\n[[reach]]\ninterface = \"o/hm\"\n\
+            [[reach]]\nzone = \"z\"\nvia = \"mallory@hop\"\n[[reach]]\nzone = \"z\"\nvia = \"ubuntu@hop:0\"\nhost_key = \"ssh-rsa AAAA\"\n\
+            [[reach]]\nsubnet = \"fd00::/64\"\nbind = \"172.24.0.1\"\nhost_key = \"x\"\n";
+        let faults = Config::parse(Path::new("ampgate.toml"), text).unwrap_err();
+        let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        let all = shown.join("\n");
+        for wanted in [
+            "ampgate.toml:2:",
+            "did you mean 172.24.0.0/22",
+            "ampgate.toml:3:",
+            "does not say how they are reached",
+            "does not say which amphorae",
+            "ampgate.toml:7:",
+            "`host_key` is missing",
+            "does not sign for mallory",
+            "is no hop: user@host",
+            "ampgate.toml:14:",
+            "one is IPv4, the other IPv6",
+            "there is no `via`",
+        ] {
+            assert!(all.contains(wanted), "{wanted:?} is missing in:\n{all}");
+        }
     }
 
     #[test]

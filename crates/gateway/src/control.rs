@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
+use crate::doctor::{self, Check};
 use crate::gateway::Gateway;
 use crate::sentence::Trouble;
 
@@ -57,6 +58,36 @@ pub enum Request {
         reason: String,
     },
     Status,
+    Doctor {
+        target: Option<String>,
+    },
+}
+
+impl Request {
+    /// How long an answer may take.
+    fn patience(&self) -> Duration {
+        match self {
+            Self::Doctor { .. } => doctor::PATIENCE,
+            _ => PATIENCE,
+        }
+    }
+}
+
+/// A user of this host who may do all of the above: root, the gateway's own, or one of [control] admins. Only
+/// [`Admin::admitted`] makes one, from the user id that the system names.
+pub struct Admin {
+    uid: u32,
+}
+
+impl Admin {
+    fn admitted(gateway: &Gateway, uid: u32) -> Option<Self> {
+        may(gateway, uid).then_some(Self { uid })
+    }
+
+    /// For the journal: `root (uid 0)`.
+    pub fn shown(&self) -> String {
+        format!("{} (uid {})", name_of(self.uid), self.uid)
+    }
 }
 
 /// What it answers.
@@ -78,6 +109,9 @@ pub enum Answer {
         text: String,
     },
     Status(Box<Status>),
+    Doctor {
+        checks: Vec<Check>,
+    },
     Error {
         text: String,
     },
@@ -144,7 +178,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: UnixListener) {
         };
         let gateway = Arc::clone(&gateway);
         tokio::spawn(async move {
-            let _ = tokio::time::timeout(PATIENCE, attend(&gateway, stream)).await;
+            let _ = attend(&gateway, stream).await;
         });
     }
 }
@@ -153,35 +187,41 @@ async fn attend(gateway: &Arc<Gateway>, stream: UnixStream) -> std::io::Result<(
     let uid = stream.peer_cred()?.uid();
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(read.take(MAX_REQUEST))
-        .read_line(&mut line)
-        .await?;
+    let mut read = BufReader::new(read.take(MAX_REQUEST));
+    tokio::time::timeout(PATIENCE, read.read_line(&mut line)).await??;
     let answer = match serde_json::from_str::<Request>(&line) {
         Err(error) => Answer::Error {
             text: format!("that is no request: {error}"),
         },
-        Ok(request) if !may(gateway, uid) => {
-            let word = format!("{request:?}");
-            gateway.journal(
-                None,
-                Event::ControlRefused {
-                    uid,
-                    request: word.into(),
-                    reason: "not an admin".into(),
-                },
-            );
-            Answer::Error {
-                text: format!(
-                    "user {} may not do this; add the user to [control] admins",
-                    name_of(uid)
-                ),
+        Ok(request) => match Admin::admitted(gateway, uid) {
+            Some(admin) => {
+                let patience = request.patience();
+                tokio::time::timeout(patience, answer(gateway, &admin, request)).await?
             }
-        }
-        Ok(request) => answer(gateway, uid, request).await,
+            None => refused(gateway, uid, &request),
+        },
     };
     let mut text = serde_json::to_vec(&answer)?;
     text.push(b'\n');
-    write.write_all(&text).await
+    tokio::time::timeout(PATIENCE, write.write_all(&text)).await?
+}
+
+fn refused(gateway: &Gateway, uid: u32, request: &Request) -> Answer {
+    let word = format!("{request:?}");
+    gateway.journal(
+        None,
+        Event::ControlRefused {
+            uid,
+            request: word.into(),
+            reason: "not an admin".into(),
+        },
+    );
+    Answer::Error {
+        text: format!(
+            "user {} may not do this; add the user to [control] admins",
+            name_of(uid)
+        ),
+    }
 }
 
 fn may(gateway: &Gateway, uid: u32) -> bool {
@@ -213,7 +253,7 @@ fn name_of(uid: u32) -> String {
         .map_or_else(|| uid.to_string(), |user| user.name)
 }
 
-async fn answer(gateway: &Arc<Gateway>, uid: u32, request: Request) -> Answer {
+async fn answer(gateway: &Arc<Gateway>, admin: &Admin, request: Request) -> Answer {
     match request {
         Request::Sessions {
             live,
@@ -265,7 +305,7 @@ async fn answer(gateway: &Arc<Gateway>, uid: u32, request: Request) -> Answer {
                 },
                 Some(live) => {
                     live.end(Trouble::Killed {
-                        by: name_of(uid),
+                        by: name_of(admin.uid),
                         why: reason,
                     });
                     Answer::Done {
@@ -277,9 +317,12 @@ async fn answer(gateway: &Arc<Gateway>, uid: u32, request: Request) -> Answer {
         Request::Pins => hostkeys::list(gateway).await,
         Request::HostKeys { target } => hostkeys::show(gateway, &target).await,
         Request::ForgetPin { target, reason } => {
-            hostkeys::forget(gateway, uid, &target, &reason).await
+            hostkeys::forget(gateway, admin.uid, &target, &reason).await
         }
         Request::Status => Answer::Status(Box::new(status(gateway).await)),
+        Request::Doctor { target } => Answer::Doctor {
+            checks: doctor::examine(gateway, admin, target.as_deref()).await,
+        },
     }
 }
 
@@ -347,7 +390,7 @@ pub fn ask(socket: &Path, request: &Request) -> anyhow::Result<Answer> {
     use anyhow::Context as _;
     use std::io::{BufRead as _, Write as _};
     let mut stream = std::os::unix::net::UnixStream::connect(socket).with_context(|| format!("no gateway answers on {}; is `ampgate serve` running? (`ampgate-replay list` works without it)", socket.display()))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(request.patience() + Duration::from_secs(5)))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line)?;

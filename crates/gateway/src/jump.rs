@@ -114,7 +114,14 @@ async fn visit(door: &Door, host: &str, port: u32) -> Result<Visit, Unresolved> 
         .principal_now(&rules, &door.principal, Timestamp::now())
         .map_err(Trouble::Revoked)?;
     let name = TargetName::parse(host);
-    let amphora = admit::resolve(&rules, &principal, name.as_ref().ok()).await?;
+    let amphora = admit::resolve(
+        &door.gateway,
+        &rules,
+        &door.connection,
+        &principal,
+        name.as_ref().ok(),
+    )
+    .await?;
     Ok(Visit::jump(
         &door.gateway,
         &door.connection,

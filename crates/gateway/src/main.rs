@@ -2,6 +2,7 @@
 //!
 //! In: a command line. Out: the one thing it names. Never: more than choosing; each command is a file under `cli/`.
 
+mod active;
 mod admit;
 mod ask;
 mod attempts;
@@ -10,6 +11,8 @@ mod cli;
 mod config;
 mod contain;
 mod control;
+mod diagnosis;
+mod doctor;
 mod gateway;
 mod hostkey;
 mod inner;

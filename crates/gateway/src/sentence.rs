@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use ampgate_access::{AmphoraId, LandingFailure, SessionId};
 
+use crate::diagnosis::Unreached;
+
 /// Why there is no session, or no longer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
@@ -31,12 +33,17 @@ pub enum Trouble {
     Recorder { told: &'static str, detail: String },
     #[error("the recording has reached its limit of {0}; start a new session to go on")]
     TooLarge(String),
-    #[error("{} does not answer on {address}: {why}", short(.amphora))]
+    #[error("{} does not answer on {address}: {fault}{}", short(.amphora), standing.map(|said| format!("; {said}")).unwrap_or_default())]
     Unreachable {
         amphora: AmphoraId,
         address: SocketAddr,
-        why: String,
+        fault: Unreached,
+        /// What Octavia says it is doing: half of the reasons are there.
+        standing: Option<&'static str>,
     },
+    /// `.active`, and the amphorae do not say which of them it is.
+    #[error("{0}")]
+    NoActive(String),
     /// Nothing to call: no address, or a status in which its address may be another's.
     #[error("{} cannot be called: {why}", short(.amphora))]
     NotThere {
@@ -94,7 +101,10 @@ impl Trouble {
             | Self::Draining
             | Self::Revoked(_)
             | Self::Killed { .. } => 253,
-            Self::Unreachable { .. } | Self::NotThere { .. } | Self::Broken(_) => 252,
+            Self::Unreachable { .. }
+            | Self::NotThere { .. }
+            | Self::NoActive(_)
+            | Self::Broken(_) => 252,
             Self::HostKeyChanged { .. }
             | Self::HostKeyMismatch { .. }
             | Self::HostKeyDisputed { .. }
@@ -117,6 +127,7 @@ impl Trouble {
             Self::TooLarge(_) => "recording-too-large",
             Self::Unreachable { .. } => "unreachable",
             Self::NotThere { .. } => "not-there",
+            Self::NoActive(_) => "no-active",
             Self::HostKeyChanged { .. } => "host-key-changed",
             Self::HostKeyMismatch { .. } => "host-key-mismatch",
             Self::HostKeyDisputed { .. } => "host-key-disputed",
@@ -151,7 +162,7 @@ impl Trouble {
 }
 
 /// The amphora's id as operators type it, short enough to read.
-fn short(amphora: &AmphoraId) -> String {
+pub fn short(amphora: &AmphoraId) -> String {
     let id = amphora.to_string();
     format!("amphora-{}…", id.get(..8).unwrap_or(&id))
 }
@@ -175,7 +186,8 @@ mod tests {
             Trouble::Unreachable {
                 amphora,
                 address,
-                why: "no route".into(),
+                fault: Unreached::NoRoute,
+                standing: Some("this amphora is booting"),
             },
             Trouble::HostKeyChanged {
                 amphora,

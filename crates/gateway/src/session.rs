@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use jiff::Timestamp;
 use russh::Channel;
 use russh::server::{Handle, Msg};
-use tracing::Span;
+use tracing::{Instrument as _, Span};
 
 use crate::admit::{self, Unresolved};
 use crate::ask::{self, Asked, Downstream, NoAsk};
@@ -69,7 +69,8 @@ impl Visit {
         direct: DirectName,
     ) -> Option<Self> {
         let rules = gateway.rules();
-        let resolved = admit::resolve(&rules, principal, Some(&direct.target)).await;
+        let resolved =
+            admit::resolve(gateway, &rules, connection, principal, Some(&direct.target)).await;
         let bare = matches!(direct.target, TargetName::Static(_))
             && direct.landing.is_none()
             && direct.operator.is_none();
@@ -132,6 +133,47 @@ impl Visit {
         self
     }
 
+    /// Where an amphora does not answer, a failover may have replaced it: asks what a load balancer's name means now. None
+    /// where that is the same amphora at the same address, or nothing that this principal may reach.
+    async fn followed(&self, trouble: &Trouble) -> Option<Self> {
+        if !matches!(
+            trouble,
+            Trouble::Unreachable { .. } | Trouble::NotThere { .. }
+        ) {
+            return None;
+        }
+        let name = TargetName::parse(&self.target).ok()?;
+        if !matches!(
+            name,
+            TargetName::LoadBalancer(..) | TargetName::LoadBalancerName(..)
+        ) {
+            return None;
+        }
+        let rules = self.gateway.rules();
+        let anew = admit::resolve_anew(
+            &self.gateway,
+            &rules,
+            &self.connection,
+            &self.principal,
+            &name,
+        );
+        let anew = anew.await.ok()?;
+        let same = self
+            .amphora
+            .as_ref()
+            .is_some_and(|known| known.id == anew.id && known.address == anew.address);
+        (!same).then(|| {
+            Self::new(
+                &self.gateway,
+                &self.connection,
+                &self.principal,
+                Some(anew),
+                &self.target,
+                self.landing.clone(),
+            )
+        })
+    }
+
     pub fn landing(&self) -> Result<Requested, Trouble> {
         self.landing
             .clone()
@@ -152,7 +194,7 @@ impl Visit {
 /// Runs the session in a task of its own: its panic, if there ever is one, ends nobody else's.
 pub fn begin(visit: Arc<Visit>, channel: Channel<Msg>, handle: Handle, place: OpenChannel) {
     let session = visit.gateway.new_session_id();
-    let span = tracing::info_span!("session", %session, principal = %visit.principal.name(), target = %visit.target.escape_default(), amphora = tracing::field::Empty, load_balancer = tracing::field::Empty, landing = tracing::field::Empty);
+    let span = span_of(&visit, session);
     contain::attend(channel, handle, place, session, span, move |down| {
         async move {
             let asked = match Box::pin(ask::read(down, &visit.gateway.config())).await {
@@ -165,13 +207,31 @@ pub fn begin(visit: Arc<Visit>, channel: Channel<Msg>, handle: Handle, place: Op
                 }
             };
             let pty = asked.terminal.is_some();
-            if let Err(trouble) = run(&visit, down, &asked, session).await {
+            let mut session = session;
+            let mut outcome = run(&visit, down, &asked, session).await;
+            if let Err(trouble) = &outcome
+                && let Some(followed) = Box::pin(visit.followed(trouble)).await
+            {
+                // Another amphora, so another decision, recording and session. Once.
+                session = visit.gateway.new_session_id();
+                tracing::info!(%session, "{trouble}; its name means another amphora now");
+                let span = span_of(&followed, session);
+                outcome = Box::pin(run(&followed, down, &asked, session))
+                    .instrument(span)
+                    .await;
+            }
+            if let Err(trouble) = outcome {
                 tracing::info!(outcome = trouble.code(), "refused: {trouble}");
                 tell::trouble(down, pty, &trouble, &session).await;
             }
         }
         .boxed()
     });
+}
+
+/// Amphora, load balancer and landing are filled in when they are decided.
+fn span_of(visit: &Visit, session: ampgate_access::SessionId) -> Span {
+    tracing::info_span!("session", %session, principal = %visit.principal.name(), target = %visit.target.escape_default(), amphora = tracing::field::Empty, load_balancer = tracing::field::Empty, landing = tracing::field::Empty)
 }
 
 /// The product, in order. Each step is boxed: a step that is over keeps no memory, and a session lives in its last one.

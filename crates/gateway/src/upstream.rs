@@ -1,21 +1,31 @@
-//! In: an amphora; later a `Grant` and a live recording. Out: an authenticated connection to exactly that amphora.
-//! Never: uses the octavia key without both proofs, talks to a host whose key is not the expected one, or asks an operator.
+//! In: an amphora; later a proof. Out: an authenticated connection to exactly that amphora.
+//! Never: uses the octavia key without a proof, talks to a host whose key is not an expected one, or asks an operator.
 
-use std::io::ErrorKind;
+mod hop;
+mod proof;
+mod question;
+mod reach;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ampgate_access::{Amphora, Grant};
+use ampgate_access::{Amphora, Grant, LoginUser};
 use ampgate_audit::Event;
 use russh::client;
 use russh::keys::PublicKeyOrCertificate;
 use russh::keys::agent::client::AgentClient;
 use russh::keys::ssh_key::{Algorithm, HashAlg, PublicKey};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
+use self::hop::Carrier;
+pub use self::proof::Proof;
+pub use self::question::{Heard, ask};
+use self::reach::Way;
+
 use crate::config::Config;
+use crate::diagnosis::{self, Unreached};
 use crate::gateway::Gateway;
 use crate::hostkey::{self, Expected};
 use crate::outer::fingerprint;
@@ -26,8 +36,6 @@ use crate::sentence::Trouble;
 const SIGNER_PATIENCE: Duration = Duration::from_secs(5);
 /// A connection that was dialled early and never used ends after this; sshd's own login grace is 120 s.
 const UNUSED: Duration = Duration::from_secs(30);
-/// An amphora whose sshd rebinds at boot refuses for a moment (DHCP on the management network): asked again after these pauses.
-const AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
 
 /// The amphora's side of the key exchange: no host key is trusted but those that are expected.
 struct Hop {
@@ -55,11 +63,12 @@ impl client::Handler for Hop {
 struct Dialled {
     amphora: Arc<Amphora>,
     client: client::Handle<Hop>,
+    carrier: Option<Carrier>,
     host_key: String,
     began: Instant,
 }
 
-/// A dialled connection on its way. Dropping it ends it.
+/// A dialled connection on its way; none where there is a hop, which is called when there is a proof. Dropping it ends it.
 pub struct Dialling(Option<JoinHandle<Result<Dialled, Trouble>>>);
 
 impl Drop for Dialling {
@@ -70,55 +79,56 @@ impl Drop for Dialling {
     }
 }
 
-/// A connection logged in with an octavia key, for one grant.
+/// A connection logged in with an octavia key, for one proof.
 pub struct Upstream {
     client: client::Handle<Hop>,
+    /// Where a hop is in between: the connection to that, which is to live as long.
+    carrier: Option<Carrier>,
+    host_key: String,
+    octavia_key: String,
 }
 
 /// Begins to connect, and to exchange keys. It is where the time goes, so it starts before the client is ready.
 pub fn dial(gateway: &Arc<Gateway>, amphora: &Arc<Amphora>) -> Dialling {
+    if gateway.config().goes_through_a_hop(amphora) {
+        return Dialling(None);
+    }
     let (gateway, amphora) = (Arc::clone(gateway), Arc::clone(amphora));
     Dialling(Some(tokio::spawn(async move {
-        connect(&gateway, &amphora).await
+        connect(&gateway, &amphora, None).await
     })))
 }
 
-async fn connect(gateway: &Gateway, amphora: &Arc<Amphora>) -> Result<Dialled, Trouble> {
+/// Connects, and exchanges keys, each within `connect_timeout`.
+async fn connect(
+    gateway: &Gateway,
+    amphora: &Arc<Amphora>,
+    proof: Option<&Proof<'_>>,
+) -> Result<Dialled, Trouble> {
     let began = Instant::now();
+    let patience = gateway.config().upstream.connect_timeout;
     let address = called(amphora)?;
+    let way = async {
+        let way = reach::way(gateway, amphora, address, began + patience, proof).await;
+        way.map_err(|fault| unreachable(amphora, address, fault))
+    };
     // Neither needs the other, and Nova is slow. It has a deadline of its own.
-    let (tcp, expected) = tokio::try_join!(
-        in_time(gateway, amphora, address, tcp(amphora, address)),
-        hostkey::expected(gateway, amphora)
-    )?;
+    let (way, expected) = tokio::try_join!(way, hostkey::expected(gateway, amphora))?;
     let expected = Arc::new(expected);
-    let handshake = shake_hands(gateway, amphora, address, tcp, &expected);
-    let (client, key) = in_time(gateway, amphora, address, handshake).await?;
+    let shaken = shake_hands(gateway, amphora, address, way, &expected);
+    let Ok(shaken) = tokio::time::timeout(patience, shaken).await else {
+        let late = Unreached::NoSsh("no answer in time".to_owned());
+        return Err(unreachable(amphora, address, late));
+    };
+    let (client, carrier, key) = shaken?;
     hostkey::settle(gateway, amphora, address, &expected, &key)?;
     Ok(Dialled {
         amphora: Arc::clone(amphora),
         client,
+        carrier,
         host_key: fingerprint(&key),
         began,
     })
-}
-
-/// `[upstream] connect_timeout` for one step.
-async fn in_time<T>(
-    gateway: &Gateway,
-    amphora: &Amphora,
-    address: SocketAddr,
-    step: impl Future<Output = Result<T, Trouble>>,
-) -> Result<T, Trouble> {
-    let deadline = gateway.config().upstream.connect_timeout;
-    match tokio::time::timeout(deadline, step).await {
-        Ok(outcome) => outcome,
-        Err(_late) => Err(unreachable(
-            amphora,
-            address,
-            "no answer in time; a security group or a dead VM looks like this",
-        )),
-    }
 }
 
 /// The SSH key exchange, in which the amphora proves its host key.
@@ -126,21 +136,27 @@ async fn shake_hands(
     gateway: &Gateway,
     amphora: &Amphora,
     address: SocketAddr,
-    tcp: TcpStream,
+    way: Way,
     expected: &Arc<Expected>,
-) -> Result<(client::Handle<Hop>, PublicKey), Trouble> {
-    let _ = tcp.set_nodelay(true);
+) -> Result<(client::Handle<Hop>, Option<Carrier>, PublicKey), Trouble> {
     let shown = Arc::new(Mutex::new(None));
     let hop = Hop {
         expected: Arc::clone(expected),
         shown: Arc::clone(&shown),
     };
-    let config = crate::ssh::upstream(&gateway.config(), expected.keys());
-    let connected = client::connect_stream(config, tcp, hop).await;
+    let ssh = crate::ssh::upstream(&gateway.config(), expected.keys());
+    let (connected, carrier) = match way {
+        Way::Tcp(tcp) => (client::connect_stream(ssh, tcp, hop).await, None),
+        Way::Hop(stream, carrier) => {
+            let connected = client::connect_stream(ssh, stream, hop).await;
+            (connected, Some(carrier))
+        }
+    };
+    let no_ssh = |why: String| unreachable(amphora, address, Unreached::NoSsh(why));
     let seen = shown.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (connected, seen) {
-        (Ok(client), Some(key)) => Ok((client, key)),
-        (Ok(_), None) => Err(unreachable(amphora, address, "it showed no host key")),
+        (Ok(client), Some(key)) => Ok((client, carrier, key)),
+        (Ok(_), None) => Err(no_ssh("it showed no host key".to_owned())),
         (Err(russh::Error::UnknownKey), Some(key)) => Err(hostkey::other_key(
             gateway,
             amphora,
@@ -152,37 +168,7 @@ async fn shake_hands(
         (Err(russh::Error::NoCommonAlgo { .. }), _) if !expected.keys().is_empty() => Err(
             hostkey::other_key(gateway, amphora, address, expected, None),
         ),
-        (Err(error), _) => Err(unreachable(
-            amphora,
-            address,
-            &format!(
-                "something answers, but it does not complete the SSH handshake ({error}); is that port sshd?"
-            ),
-        )),
-    }
-}
-
-/// Connects, again after a moment where sshd may only be rebinding.
-async fn tcp(amphora: &Amphora, address: SocketAddr) -> Result<TcpStream, Trouble> {
-    let mut pauses = AGAIN_AFTER.into_iter();
-    loop {
-        let error = match TcpStream::connect(address).await {
-            Ok(tcp) => return Ok(tcp),
-            Err(error) => error,
-        };
-        match (error.kind(), pauses.next()) {
-            (ErrorKind::ConnectionRefused, Some(pause)) => tokio::time::sleep(pause).await,
-            (kind, _) => return Err(unreachable(amphora, address, &why(kind, &error))),
-        }
-    }
-}
-
-fn why(kind: ErrorKind, error: &std::io::Error) -> String {
-    match kind {
-        ErrorKind::ConnectionRefused => "connection refused; no sshd is running there, or the image was built without one".to_owned(),
-        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "no route from this controller to the management network; is the interface (o-hm0) up, with an address?".to_owned(),
-        ErrorKind::TimedOut => "no answer in time; a security group or a dead VM looks like this".to_owned(),
-        _ => error.to_string(),
+        (Err(error), _) => Err(no_ssh(error.to_string())),
     }
 }
 
@@ -198,28 +184,26 @@ fn called(amphora: &Amphora) -> Result<SocketAddr, Trouble> {
     }
 }
 
-fn shown_address(amphora: &Amphora) -> String {
+/// For events: its address, or nothing.
+pub fn shown_address(amphora: &Amphora) -> String {
     amphora
         .address
         .map(|address| address.to_string())
         .unwrap_or_default()
 }
 
-/// What does not answer, with what Octavia says it is doing: half of the reasons are there.
-fn unreachable(amphora: &Amphora, address: SocketAddr, why: &str) -> Trouble {
+fn unreachable(amphora: &Amphora, address: SocketAddr, fault: Unreached) -> Trouble {
     Trouble::Unreachable {
         amphora: amphora.id,
         address,
-        why: match amphora.standing().sentence {
-            Some(sentence) => format!("{why}; {sentence}"),
-            None => why.to_owned(),
-        },
+        fault,
+        standing: amphora.standing().sentence,
     }
 }
 
 impl Dialling {
-    /// Logs in, as the login user of the grant's amphora. The two proofs are asked for here because this is where the
-    /// octavia key is used.
+    /// Logs in, as the login user of the grant's amphora. Grant and recording are asked for here because this is where
+    /// the octavia key is used.
     ///
     /// # Errors
     /// A sentence for each way a connection can fail.
@@ -229,35 +213,31 @@ impl Dialling {
         grant: &Grant,
         recorder: &Recorder,
     ) -> Result<Upstream, Trouble> {
-        let Some(task) = self.0.take() else {
-            return Err(Trouble::Broken("it was never dialled".to_owned()));
-        };
-        let outcome = match task.await {
-            Ok(Ok(dialled)) if dialled.amphora.id != grant.amphora().id => Err(Trouble::Broken(
-                "the connection is another amphora's".to_owned(),
-            )),
-            Ok(Ok(dialled)) if dialled.began.elapsed() > UNUSED || dialled.client.is_closed() => {
+        let proof = Proof::Session(grant, recorder);
+        let dialled = match self.0.take() {
+            None => connect(gateway, grant.amphora(), Some(&proof)).await,
+            Some(task) => match task.await {
                 // The amphora has ended the early connection, or is about to.
-                let mut again = connect(gateway, grant.amphora()).await?;
-                log_in(gateway, &mut again, recorder).await.map(|()| again)
-            }
-            Ok(Ok(mut dialled)) => log_in(gateway, &mut dialled, recorder)
-                .await
-                .map(|()| dialled),
-            Ok(Err(trouble)) => Err(trouble),
-            Err(error) => Err(Trouble::Broken(error.to_string())),
+                Ok(Ok(early)) if early.began.elapsed() > UNUSED || early.client.is_closed() => {
+                    connect(gateway, grant.amphora(), Some(&proof)).await
+                }
+                Ok(dialled) => dialled,
+                Err(error) => Err(Trouble::Broken(error.to_string())),
+            },
+        };
+        let outcome = match dialled {
+            Ok(dialled) => log_in(gateway, dialled, &proof).await,
+            Err(trouble) => Err(trouble),
         };
         match outcome {
-            Ok(dialled) => Ok(Upstream {
-                client: dialled.client,
-            }),
+            Ok(upstream) => Ok(upstream),
             Err(trouble) => {
                 gateway.journal(
                     Some(grant.session()),
                     Event::UpstreamRefused {
                         amphora: grant.amphora().id.to_string().into(),
                         address: shown_address(grant.amphora()).into(),
-                        fault: trouble.code().into(),
+                        fault: diagnosis::fault(&trouble).into(),
                         detail: trouble.to_string().into(),
                     },
                 );
@@ -267,64 +247,96 @@ impl Dialling {
     }
 }
 
-/// Tries the key ring: the key that last opened this amphora first, then the newest.
+/// Logs in to the amphora of the proof.
 async fn log_in(
     gateway: &Gateway,
-    dialled: &mut Dialled,
-    recorder: &Recorder,
-) -> Result<(), Trouble> {
+    mut dialled: Dialled,
+    proof: &Proof<'_>,
+) -> Result<Upstream, Trouble> {
+    if dialled.amphora.id != proof.amphora().id {
+        let what = "the connection is another amphora's".to_owned();
+        return Err(Trouble::Broken(what));
+    }
     let amphora = Arc::clone(&dialled.amphora);
-    let id = amphora.id.to_string();
+    let (id, login) = (amphora.id.to_string(), &amphora.login_user);
+    let octavia_key = match open_with_a_key(gateway, &mut dialled.client, login, &id, proof).await?
+    {
+        Opened::By(key) => key,
+        Opened::ByNone { tried } => {
+            return Err(Trouble::NoKeyFits {
+                amphora: amphora.id,
+                tried,
+            });
+        }
+    };
+    gateway.journal(
+        proof.session(),
+        Event::UpstreamOpened {
+            amphora: id.into(),
+            address: shown_address(&amphora).into(),
+            login_user: login.as_str().into(),
+            host_key: dialled.host_key.as_str().into(),
+            octavia_key: octavia_key.as_str().into(),
+            milliseconds: u64::try_from(dialled.began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        },
+    );
+    Ok(Upstream {
+        client: dialled.client,
+        carrier: dialled.carrier,
+        host_key: dialled.host_key,
+        octavia_key,
+    })
+}
+
+/// What came of trying the key ring on one host.
+enum Opened {
+    By(String),
+    ByNone { tried: usize },
+}
+
+/// Tries the key ring: the key that last opened what is `known_as` this first, then the newest.
+async fn open_with_a_key<H: client::Handler>(
+    gateway: &Gateway,
+    client: &mut client::Handle<H>,
+    login: &LoginUser,
+    known_as: &str,
+    proof: &Proof<'_>,
+) -> Result<Opened, Trouble> {
     let config = gateway.config();
     let mut agent = within_patience(agent(&config)).await?;
     let mut keys = identities(&mut agent).await?;
-    if let Some(last) = gateway.key_memory.recall(&id) {
+    if let Some(last) = gateway.key_memory.recall(known_as) {
         keys.sort_by_key(|key| fingerprint(key) != last);
     }
-    keys.truncate(gateway.config().upstream.max_keys);
+    keys.truncate(config.upstream.max_keys);
     let tried = keys.len();
     for key in keys {
         let hash = match key.algorithm() {
-            Algorithm::Rsa { .. } => rsa_hash(&dialled.client).await,
+            Algorithm::Rsa { .. } => rsa_hash(client).await,
             _ => None,
         };
         let shown = fingerprint(&key);
-        let login = amphora.login_user.to_string();
         let answer = tokio::time::timeout(
-            gateway.config().upstream.connect_timeout,
-            dialled
-                .client
-                .authenticate_publickey_with(login.clone(), key, hash, &mut agent),
+            config.upstream.connect_timeout,
+            client.authenticate_publickey_with(login.to_string(), key, hash, &mut agent),
         );
         match answer.await {
             Ok(Ok(result)) if result.success() => {
-                gateway.key_memory.learn(&id, &shown);
+                gateway.key_memory.learn(known_as, &shown);
                 gateway.journal(
-                    Some(recorder.session()),
+                    proof.session(),
                     Event::SignerSigned {
-                        amphora: id.as_str().into(),
+                        amphora: proof.amphora().id.to_string().into(),
                         octavia_key: shown.as_str().into(),
                         login_user: login.as_str().into(),
                     },
                 );
-                gateway.journal(
-                    Some(recorder.session()),
-                    Event::UpstreamOpened {
-                        amphora: id.into(),
-                        address: shown_address(&amphora).into(),
-                        login_user: login.into(),
-                        host_key: dialled.host_key.as_str().into(),
-                        octavia_key: shown.into(),
-                        milliseconds: u64::try_from(dialled.began.elapsed().as_millis())
-                            .unwrap_or(u64::MAX),
-                    },
-                );
-                return Ok(());
+                return Ok(Opened::By(shown));
             }
             Ok(Ok(_refused)) => {}
             Ok(Err(russh::AgentAuthError::Key(error))) => {
                 gateway.journal(
-                    Some(recorder.session()),
+                    proof.session(),
                     Event::SignerRefused {
                         octavia_key: shown.into(),
                         reason: error.to_string().into(),
@@ -337,16 +349,13 @@ async fn log_in(
             }
             Err(_late) => return Err(Trouble::Broken("it did not answer the login".to_owned())),
         }
-        if dialled.client.is_closed() {
+        if client.is_closed() {
             break;
         }
     }
     match tried {
         0 => Err(Trouble::Signer("it holds no octavia key".to_owned())),
-        tried => Err(Trouble::NoKeyFits {
-            amphora: amphora.id,
-            tried,
-        }),
+        tried => Ok(Opened::ByNone { tried }),
     }
 }
 
@@ -386,7 +395,7 @@ pub async fn key_ring(config: &Config) -> Result<Vec<PublicKey>, Trouble> {
 }
 
 /// SHA-2 always: sshd has known it since 7.2, and SHA-1 is gone since 8.8.
-async fn rsa_hash(client: &client::Handle<Hop>) -> Option<HashAlg> {
+async fn rsa_hash<H: client::Handler>(client: &client::Handle<H>) -> Option<HashAlg> {
     client
         .best_supported_rsa_hash()
         .await
@@ -421,5 +430,6 @@ impl Upstream {
             .client
             .disconnect(russh::Disconnect::ByApplication, "", "");
         let _ = tokio::time::timeout(Duration::from_millis(500), bye).await;
+        drop(self.carrier);
     }
 }

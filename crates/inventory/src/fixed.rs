@@ -93,6 +93,10 @@ impl Reading<'_, '_> {
         let availability_zone = table
             .string("availability_zone")
             .map(|zone| zone.value.to_owned());
+        let vip = table.parsed_if_there("vip", |text| {
+            let vip = text.parse::<IpAddr>().map(|vip| vip.to_canonical());
+            vip.map_err(|_| "`vip` is an IP address, such as 10.10.10.50 or fd00::50")
+        });
         let balancer = match (id, name, project) {
             (Some(id), Some(name), Some(project)) => Some(Arc::new(LoadBalancer {
                 id,
@@ -103,6 +107,7 @@ impl Reading<'_, '_> {
                 provider: provider.to_owned(),
                 flavor,
                 availability_zone,
+                vip,
             })),
             _ => None,
         };

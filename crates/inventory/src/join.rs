@@ -100,6 +100,11 @@ fn balancer(row: &BalancerRow, rows: &Rows) -> Result<LoadBalancer, String> {
         provider: text(&row.provider).unwrap_or_else(|| "amphora".to_owned()),
         flavor: text(&row.flavor_id),
         availability_zone: text(&row.availability_zone),
+        vip: row
+            .vip_address
+            .as_deref()
+            .and_then(|text| text.parse::<IpAddr>().ok())
+            .map(|vip| vip.to_canonical()),
     })
 }
 

@@ -29,6 +29,7 @@ mod login;
 mod tls;
 
 // Octavia: rows as they come, amphorae as they are meant.
+mod examine;
 mod join;
 mod octavia;
 mod rows;
@@ -67,6 +68,7 @@ pub use condition::{Condition, State, show_age};
 pub use console::{Console, Doubt, Silence, read as read_console};
 pub use endpoint::Endpoint;
 pub use error::{CloudError, InventoryError};
+pub use examine::{Examination, examine};
 pub use fixed::Fixed;
 pub use http::Bounds;
 pub use join::{Unusable, of_bodies};

@@ -54,6 +54,8 @@ pub(crate) struct BalancerRow {
     pub(crate) flavor_id: Option<String>,
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub(crate) availability_zone: Option<String>,
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub(crate) vip_address: Option<String>,
 }
 
 /// The fields above, for `fields=`: Octavia then sends no others.
@@ -68,7 +70,7 @@ pub(crate) const AMPHORA_FIELDS: [&str; 8] = [
     "image_id",
 ];
 /// As for amphorae.
-pub(crate) const BALANCER_FIELDS: [&str; 7] = [
+pub(crate) const BALANCER_FIELDS: [&str; 8] = [
     "id",
     "name",
     "project_id",
@@ -76,6 +78,7 @@ pub(crate) const BALANCER_FIELDS: [&str; 7] = [
     "provider",
     "flavor_id",
     "availability_zone",
+    "vip_address",
 ];
 
 /// Everything that was learnt at one moment.

@@ -7,7 +7,7 @@ use std::path::Path;
 use libfuzzer_sys::fuzz_target;
 
 // The gateway is a program, not a library: its file is compiled here as it is (fuzz_targets/config* are links to it).
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, unreachable_pub, unused_imports)]
 mod config;
 
 fuzz_target!(|text: &str| {

@@ -62,6 +62,7 @@ pub fn amphora(name: &str, project: &str, tags: &[&str], role: Option<Role>) -> 
             provider: "amphora".to_owned(),
             flavor: None,
             availability_zone: None,
+            vip: None,
         }),
         role,
         status: None,

@@ -7,6 +7,7 @@
 )]
 
 mod check;
+mod doctor;
 mod explain;
 mod fetch_key;
 mod hostkeys;
@@ -35,7 +36,7 @@ const CONFIGURATION: u8 = 64;
 #[command(
     name = "ampgate",
     version,
-    after_help = "Examples:\n  ampgate init /etc/ampgate\n  ampgate check\n  ampgate serve\n  ampgate explain alice amphora-93b939b0-… root\n  ampgate sessions --live\n  ampgate hostkeys list\n\nOperators need none of this: they type  ssh -J gateway amphora-<uuid>"
+    after_help = "Examples:\n  ampgate init /etc/ampgate\n  ampgate check\n  ampgate serve\n  ampgate explain alice amphora-93b939b0-… root\n  ampgate sessions --live\n  ampgate hostkeys list\n  ampgate doctor lb-shop-web\n\nOperators need none of this: they type  ssh -J gateway amphora-<uuid>"
 )]
 pub struct Arguments {
     /// The configuration file.
@@ -80,6 +81,8 @@ enum Command {
     Hostkeys(hostkeys::Hostkeys),
     /// Show how the running gateway does.
     Status(sessions::Status),
+    /// Look for what is wrong: on this host, in the cloud, and on the way to an amphora.
+    Doctor(doctor::Doctor),
     /// Make the session index anew from journal and recordings (with the gateway stopped).
     Reindex,
     /// Print the ssh_config block and the known_hosts lines that operators need.
@@ -125,6 +128,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Session(session) => session.run(&config),
         Command::Hostkeys(hostkeys) => hostkeys.run(&config),
         Command::Status(status) => status.run(&config),
+        Command::Doctor(doctor) => doctor.run(&config),
         Command::Reindex => reindex::run(&config),
         Command::SshConfig(ssh_config) => ssh_config.run(&config),
     };

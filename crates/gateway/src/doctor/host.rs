@@ -1,0 +1,51 @@
+//! In: the configuration. Out: whether this host has what a session needs: space, and a signer with keys.
+//! Never: a directory that it makes itself.
+
+use ampgate_recording::Store;
+
+use super::Check;
+use crate::config::Config;
+use crate::outer::fingerprint;
+use crate::upstream;
+
+/// Without a running gateway: the store as this user sees it.
+pub fn disk(config: &Config) -> Check {
+    let recording = &config.recording;
+    if !recording.directory.is_dir() {
+        let said = format!(
+            "{} is no directory, or may not be seen by this user; `ampgate serve` makes it",
+            recording.directory.display()
+        );
+        return Check::fail("disk", said);
+    }
+    match Store::open(&recording.directory, recording.reserve) {
+        Ok(store) => disk_of(&store),
+        Err(error) => Check::fail("disk", error.to_string()),
+    }
+}
+
+/// Whether a new session's recording may begin.
+pub fn disk_of(store: &Store) -> Check {
+    match store.admit() {
+        Ok(()) => Check::ok(
+            "disk",
+            format!("{} has more than the reserve free", store.dir().display()),
+        ),
+        Err(error) => Check::fail("disk", error.to_string()),
+    }
+}
+
+/// Whether the signer answers, and with which octavia keys.
+pub async fn signer(config: &Config) -> Check {
+    match upstream::key_ring(config).await {
+        Ok(keys) if keys.is_empty() => Check::fail(
+            "signer",
+            "it answers, and holds no octavia key; name the private key in [signer] keys",
+        ),
+        Ok(keys) => {
+            let keys: Vec<String> = keys.iter().map(fingerprint).collect();
+            Check::ok("signer", format!("holds {}", keys.join(", ")))
+        }
+        Err(trouble) => Check::fail("signer", trouble.to_string()),
+    }
+}
