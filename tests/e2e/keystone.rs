@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use ampgate_tests::{A, BARE, Client, Cloud, Gateway, Outcome, outcome::until, run};
+use ampgate_tests::{A, BARE, Client, Cloud, FakeOpenstack, Gateway, Outcome, outcome::until, run};
 
 /// Members reach their project's, a group of Keystone one more, whoever has the role and a code may all there.
 const POLICY: &str = r#"
@@ -404,4 +404,79 @@ fn no_secret_is_written_at_any_log_level() {
         .find(|l| l.starts_with("Max core file size"))
         .unwrap();
     assert!(core.split_whitespace().nth(4) == Some("0"), "{core}");
+}
+
+/// Keys of keypairs in Nova let in whom Keystone lists, asked for by the gateway's own credential; and who is disabled there is
+/// out. Keystone is real; Nova's list of keypairs is not.
+#[test]
+fn keypairs_in_nova_are_keys_of_operators() {
+    let cloud = Cloud::up("keypairs");
+    let keys = cloud_keys();
+    let public = fs::read_to_string(keys.path().join("own.pub")).unwrap();
+    let body = serde_json::json!({"keypairs": [
+        {"keypair": {"name": "broken", "public_key": "ssh-rsa AAAA"}},
+        {"keypair": {"name": "laptop", "public_key": public.trim()}},
+    ]});
+    let frank = cloud.facts["users"]["frank"]["id"].as_str().unwrap();
+    let fault = format!("GET /v2.1/os-keypairs.user_id={frank}=>json:{body}");
+    let nova = FakeOpenstack::start("keypairs", Some(&fault), None);
+    let gateway = start(&cloud, |setup| {
+        cloud.inventory_of(setup, "full");
+        setup.set(
+            "inventory.octavia",
+            &format!("compute_endpoint = {:?}", nova.url),
+        );
+        setup.set("keystone", "keypairs = true");
+    });
+    known(&gateway);
+    let by_key = |user: &str, key: &str| Client::new(&gateway, user, &keys.path().join(key));
+    ssh(&by_key("frank", "own"), "netns@lb-cmp-was-lb", "hostname")
+        .good()
+        .says(A.id);
+    let event = |name: &str| {
+        let events = gateway.journal();
+        events.iter().rfind(|e| e["event"] == name).unwrap().clone()
+    };
+    let let_in = event("principal.authenticated");
+    assert_eq!(
+        (&let_in["method"], &let_in["keystone_user"]),
+        (&"publickey".into(), &frank.into())
+    );
+    for (user, key) in [
+        ("frank", "another"),
+        ("heidi", "own"),
+        ("dave", "own"),
+        ("no-such-user", "own"),
+    ] {
+        greeted(&by_key(user, key)).exits(255);
+        assert_eq!(
+            event("principal.refused")["reason"],
+            "no user has this key",
+            "{user}"
+        );
+    }
+    // bob has a key in the file and is not said to be Keystone's: his keypair would be another person's.
+    greeted(&by_key("bob", "own")).exits(255);
+    let (open, _out) = stays(&by_key("frank", "own"), "cloud-user@lb-edge");
+    cloud.run("user", &["frank", "enabled=false"]);
+    let ended = open.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(said.contains("Keystone has ended your login"), "{said}");
+    let asked = nova.requests();
+    assert!(
+        asked
+            .iter()
+            .all(|r| r["headers"]["OpenStack-API-Version"] == "compute 2.10"
+                || r["headers"]["openstack-api-version"] == "compute 2.10"),
+        "{asked:?}"
+    );
+}
+
+/// Two keys that no file of the gateway knows.
+fn cloud_keys() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["own", "another"] {
+        ampgate_tests::bed::new_key(&dir.path().join(name));
+    }
+    dir
 }

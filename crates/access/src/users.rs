@@ -244,6 +244,36 @@ impl Users {
         })
     }
 
+    /// The principal of a signature by one of the `keys` that a user of Keystone has in Nova (`type base64 comment`, each).
+    /// A key of the file is nobody's keypair. Else as [`authenticate`](Self::authenticate) and
+    /// [`authenticate_keystone`](Self::authenticate_keystone).
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn authenticate_keypair(
+        &self,
+        who: &KeystoneUser,
+        keys: &[String],
+        signed: (&[u8], &str, Option<SkFlags>),
+        source: IpAddr,
+        now: Timestamp,
+    ) -> Result<Principal, AuthRefusal> {
+        let (blob, algorithm, sk) = signed;
+        if self.keys.contains_key(blob) {
+            return Err(AuthRefusal::UnknownKey);
+        }
+        let mut parsed = keys.iter().filter_map(|line| keyline::parse(line).ok());
+        let key = parsed.find(|key| key.blob == blob);
+        let key = key.ok_or(AuthRefusal::UnknownKey)?;
+        if !key.allows_signature(algorithm) {
+            return Err(AuthRefusal::Algorithm);
+        }
+        if key.is_security_key() && !sk.ok_or(AuthRefusal::FlagsUnknown)?.user_presence {
+            return Err(AuthRefusal::NotTouched);
+        }
+        self.authenticate_keystone(who, Method::PublicKey, source, now)
+    }
+
     /// As [`recheck`](Self::recheck), for a principal whom Keystone let in; `who` is what it says of them now.
     ///
     /// # Errors

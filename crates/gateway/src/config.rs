@@ -345,6 +345,12 @@ impl Config {
             let message = "`listen` is empty: nobody could connect";
             return Err(vec![Fault::at(&shown, text, 0..0, message, help)]);
         }
+        let keypairs = config.keystone.as_ref().is_some_and(|k| k.keypairs);
+        if keypairs && config.octavia.is_none() {
+            let help = Some("its credential is what Nova is asked with".to_owned());
+            let message = "[keystone] keypairs = true needs [inventory.octavia]";
+            return Err(vec![Fault::at(&shown, text, 0..0, message, help)]);
+        }
         let unsigned = config.octavia.as_ref().and_then(|octavia| {
             let mut users = octavia.logins.values().chain([&octavia.login_user]);
             users.find(|user| !config.upstream.login_users.contains(user))

@@ -20,6 +20,7 @@ use russh::server::{self, ChannelOpenHandle};
 
 use crate::attempts::Attempts;
 use crate::config::{Config, Limits};
+use crate::keypairs::Keypairs;
 use crate::limits::Places;
 use crate::people::People;
 use crate::registry::Registry;
@@ -55,6 +56,7 @@ pub struct Gateway {
     /// Operators whom Keystone let in, and what others tried.
     pub people: People,
     pub attempts: Attempts,
+    pub keypairs: Keypairs,
     pub started: Timestamp,
     signer_answers: AtomicBool,
     draining: AtomicBool,
@@ -126,6 +128,7 @@ impl Gateway {
             places: Places::default(),
             people: People::default(),
             attempts: Attempts::default(),
+            keypairs: Keypairs::default(),
             started: Timestamp::now(),
             signer_answers: AtomicBool::new(true),
             draining: AtomicBool::new(false),

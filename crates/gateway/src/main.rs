@@ -18,6 +18,7 @@ mod hostkey;
 mod inner;
 mod jump;
 mod keeping;
+mod keypairs;
 mod land;
 mod limits;
 mod listen;

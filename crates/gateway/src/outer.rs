@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use ampgate_access::{DirectName, Principal, SkFlags, parse_direct};
+use ampgate_access::{AuthRefusal, DirectName, Principal, SkFlags, parse_direct};
 use ampgate_audit::Event;
 use jiff::Timestamp;
 use russh::keys::ssh_key::{Algorithm, HashAlg, PublicKey};
@@ -72,44 +72,63 @@ impl Outer {
     }
 
     /// Whether a signature by this key would be worth making.
-    fn offered(&self, offer: PublicKeyOffer<'_>) -> Result<(), String> {
+    async fn offered(&self, login: &str, offer: PublicKeyOffer<'_>) -> Result<(), String> {
         let blob = offer.public_key.to_bytes().map_err(|e| e.to_string())?;
-        let users = &self.gateway.rules().users;
-        users
-            .offered(
-                &blob,
-                offer.algorithm.as_str(),
-                self.connection.source.ip(),
-                Timestamp::now(),
-            )
-            .map_err(|e| e.to_string())
+        let (source, now) = (self.connection.source.ip(), Timestamp::now());
+        let rules = self.gateway.rules();
+        let algorithm = offer.algorithm.as_str();
+        let local = rules.users.offered(&blob, algorithm, source, now);
+        if local != Err(AuthRefusal::UnknownKey) {
+            return local.map_err(|e| e.to_string());
+        }
+        let Some(listed) = self.gateway.keypairs.of(&self.gateway, login).await else {
+            return local.map_err(|e| e.to_string());
+        };
+        // Nothing is signed yet, so it cannot be told whether a security key was touched.
+        let touched = SkFlags {
+            user_presence: true,
+            user_verification: true,
+        };
+        let signed = (blob.as_slice(), algorithm, Some(touched));
+        let (who, keys) = (&listed.who, &listed.keys);
+        let principal = rules
+            .users
+            .authenticate_keypair(who, keys, signed, source, now);
+        principal.map(|_| ()).map_err(|e| e.to_string())
     }
 
-    /// Whose key it is. The signature has been verified.
-    fn authenticate(
+    /// Whose key it is, and what Keystone's word is asked for again by. The signature has been verified.
+    async fn authenticate(
         &self,
         login: &str,
         key: &PublicKey,
         algorithm: &Algorithm,
         sk: Option<SkFlags>,
-    ) -> Result<Principal, String> {
+    ) -> Result<(Principal, Option<Arc<Person>>), String> {
         let blob = key.to_bytes().map_err(|e| e.to_string())?;
-        let users = &self.gateway.rules().users;
-        let principal = users
-            .authenticate(
-                &blob,
-                algorithm.as_str(),
-                self.connection.source.ip(),
-                Timestamp::now(),
-                sk,
-            )
-            .map_err(|e| e.to_string())?;
+        let (source, now) = (self.connection.source.ip(), Timestamp::now());
+        let rules = self.gateway.rules();
+        let algorithm = algorithm.as_str();
+        let local = rules.users.authenticate(&blob, algorithm, source, now, sk);
+        if local == Err(AuthRefusal::UnknownKey)
+            && let Some(listed) = self.gateway.keypairs.of(&self.gateway, login).await
+        {
+            let signed = (blob.as_slice(), algorithm, sk);
+            let (who, keys) = (&listed.who, &listed.keys);
+            let principal = rules
+                .users
+                .authenticate_keypair(who, keys, signed, source, now);
+            let principal = principal.map_err(|e| e.to_string())?;
+            let person = self.gateway.people.enter(listed.who.clone(), None);
+            return Ok((principal, Some(person)));
+        }
+        let principal = local.map_err(|e| e.to_string())?;
         match parse_direct(login) {
             Ok(DirectName {
                 operator: Some(operator),
                 ..
             }) if operator != *principal.name() => Err(format!("the key is not {operator}'s")),
-            _ => Ok(principal),
+            _ => Ok((principal, None)),
         }
     }
 
@@ -199,7 +218,7 @@ impl Handler for Outer {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
-        match self.offered(offer) {
+        match self.offered(user, offer).await {
             Ok(()) => Ok(Auth::Accept),
             Err(reason) => Ok(self.refused(user, "publickey", Some(offer.public_key), &reason)),
         }
@@ -224,8 +243,11 @@ impl Handler for Outer {
         });
         let signed = (key.public_key, key.algorithm);
         Ok(
-            match self.authenticate(user, key.public_key, key.algorithm, sk) {
-                Ok(principal) => self.proved(user, principal, Some(signed), None),
+            match self
+                .authenticate(user, key.public_key, key.algorithm, sk)
+                .await
+            {
+                Ok((principal, person)) => self.proved(user, principal, Some(signed), person),
                 Err(reason) => self.refused(user, "publickey", Some(key.public_key), &reason),
             },
         )

@@ -150,7 +150,10 @@ impl Attempt<'_> {
                 );
                 match principal {
                     Ok(principal) => {
-                        let person = self.gateway.people.enter(admitted);
+                        let person = self
+                            .gateway
+                            .people
+                            .enter(admitted.who, Some(admitted.token));
                         Step::In(Box::new(principal), person)
                     }
                     Err(refusal) => Step::refused(refusal),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use ampgate_access::{KeystoneUser, Principal};
-use ampgate_inventory::{Admitted, Operators, Token, show_age};
+use ampgate_inventory::{Token, show_age};
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 
@@ -26,7 +26,8 @@ pub struct Person(Mutex<Standing>);
 #[derive(Clone)]
 struct Standing {
     who: Arc<KeystoneUser>,
-    token: Arc<Token>,
+    /// Their own; none for those who came by a keypair.
+    token: Option<Arc<Token>>,
     /// When Keystone last said so.
     confirmed: Instant,
     ended: Option<String>,
@@ -44,10 +45,10 @@ impl People {
     }
 
     /// Somebody was let in just now. Their other connections stand by what Keystone said now as well.
-    pub fn enter(&self, admitted: Admitted) -> Arc<Person> {
-        let standing = Standing {
-            who: Arc::new(admitted.who),
-            token: Arc::new(admitted.token),
+    pub fn enter(&self, who: KeystoneUser, token: Option<Token>) -> Arc<Person> {
+        let mut standing = Standing {
+            who: Arc::new(who),
+            token: token.map(Arc::new),
             confirmed: Instant::now(),
             ended: None,
         };
@@ -55,7 +56,10 @@ impl People {
         table.retain(|_, person| person.strong_count() > 0);
         let id = standing.who.id.clone();
         if let Some(person) = table.get(&id).and_then(Weak::upgrade) {
-            *person.standing() = standing;
+            let mut before = person.standing();
+            standing.token = standing.token.or_else(|| before.token.take());
+            *before = standing;
+            drop(before);
             return person;
         }
         let person = Arc::new(Person(Mutex::new(standing)));
@@ -109,7 +113,7 @@ pub async fn recheck(gateway: Arc<Gateway>) {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let rules = gateway.rules();
-        let (Some(settings), Some(keystone)) = (&rules.config.keystone, &rules.keystone) else {
+        let Some(settings) = &rules.config.keystone else {
             continue;
         };
         if last.elapsed() < settings.recheck {
@@ -117,23 +121,30 @@ pub async fn recheck(gateway: Arc<Gateway>) {
         }
         last = Instant::now();
         let all = futures_util::stream::iter(gateway.people.all());
+        let rules = &rules;
         all.for_each_concurrent(AT_ONCE, |person| async move {
-            confirm(&person, keystone).await;
+            confirm(&person, rules).await;
         })
         .await;
     }
 }
 
-async fn confirm(person: &Person, keystone: &Operators) {
+async fn confirm(person: &Person, rules: &Rules) {
     let before = person.standing().clone();
-    if before.ended.is_some() || before.token.has_expired() {
-        // It says nothing about the person that their token is old. `unconfirmed` bounds how long that goes on.
+    if before.ended.is_some() {
         return;
     }
     let asked = Instant::now();
-    let looked = keystone.look(&before.who.name, &before.token).await;
+    let good = before.token.as_ref().filter(|token| !token.has_expired());
+    let looked = match (good, &rules.keystone, &rules.directory) {
+        (Some(token), Some(keystone), _) => keystone.look(&before.who.name, token).await,
+        // It says nothing about the person that their token is old: the gateway's own credential may do to ask. If it may
+        // not, `unconfirmed` bounds how long that goes on.
+        (None, _, Some(directory)) => directory.look(&before.who).await,
+        _ => return,
+    };
     let mut standing = person.standing();
-    if !Arc::ptr_eq(&standing.token, &before.token) {
+    if standing.confirmed != before.confirmed {
         // They logged in anew meanwhile.
         return;
     }
@@ -142,7 +153,7 @@ async fn confirm(person: &Person, keystone: &Operators) {
             standing.who = Arc::new(who);
             standing.confirmed = asked;
         }
-        Ok(None) if before.token.has_expired() => {}
+        Ok(None) if good.is_some_and(|token| token.has_expired()) => {}
         Ok(None) => {
             tracing::info!(user = %before.who.name, "Keystone has ended a login");
             standing.ended = Some(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ampgate_access::{Fault, Policy, Users};
-use ampgate_inventory::{Cloud, Fixed, Inventory, Joined, Live, Operators};
+use ampgate_inventory::{Cloud, Directory, Fixed, Inventory, Joined, Live, Operators};
 
 use crate::config::Config;
 
@@ -18,6 +18,8 @@ pub struct Rules {
     pub users: Users,
     /// Where operators' passwords are checked, if they are.
     pub keystone: Option<Operators>,
+    /// Where operators are asked about with the gateway's own credential; once [`Rules::with_octavia`] was called.
+    pub directory: Option<Directory>,
     /// The file's amphorae, and Octavia's once [`Rules::with_octavia`] was called.
     pub inventory: Arc<dyn Inventory>,
     fixed: Arc<Fixed>,
@@ -30,6 +32,12 @@ impl Rules {
         if let Some(live) = live {
             let joined = Joined::new(Arc::clone(&self.fixed), Arc::clone(live));
             self.inventory = Arc::new(joined);
+            let domain = self
+                .config
+                .keystone
+                .as_ref()
+                .map(|k| k.operators.domain.clone());
+            self.directory = domain.and_then(|domain| live.directory(domain));
         }
         self
     }
@@ -123,6 +131,7 @@ pub fn load(path: &Path) -> Result<Rules, Vec<Fault>> {
                 policy,
                 users,
                 keystone,
+                directory: None,
                 inventory: Arc::clone(&fixed) as Arc<dyn Inventory>,
                 fixed,
             })

@@ -24,6 +24,7 @@ const RENEW_AT: f64 = 0.8;
 /// expired token, and would be answered by an authentication each time.
 const RENEW_REFUSED: Duration = Duration::from_secs(60);
 
+const API_VERSION: HeaderName = HeaderName::from_static("openstack-api-version");
 const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 const X_SUBJECT_TOKEN: &str = "x-subject-token";
 
@@ -56,6 +57,8 @@ struct Question<'a> {
     body: Option<&'a str>,
     /// JSON, where nothing else is said.
     accept: Option<HeaderValue>,
+    /// The microversion, such as "compute 2.10".
+    version: Option<&'static str>,
 }
 
 /// Where tokens come from.
@@ -151,6 +154,23 @@ impl Keystone {
         let question = Question {
             path,
             accept: Some(accept),
+            ..Question::default()
+        };
+        self.ask(service, question).await
+    }
+
+    /// Asks a service in one microversion of its API. The same errors.
+    pub(crate) async fn get_in(
+        &self,
+        service: Service,
+        path: &[&str],
+        query: &[(&str, &str)],
+        version: &'static str,
+    ) -> Result<Answer, CloudError> {
+        let question = Question {
+            path,
+            query,
+            version: Some(version),
             ..Question::default()
         };
         self.ask(service, question).await
@@ -327,6 +347,8 @@ impl Session {
         })?;
         let mut headers = vec![(X_AUTH_TOKEN, self.token.clone())];
         headers.extend(question.accept.map(|accept| (ACCEPT, accept)));
+        let version = question.version.map(HeaderValue::from_static);
+        headers.extend(version.map(|version| (API_VERSION, version)));
         self.http
             .send(Ask {
                 service: service.name(),

@@ -53,6 +53,7 @@ mod barbican;
 mod joined;
 
 // Operators, as Keystone knows them.
+mod directory;
 mod identity;
 mod operators;
 
@@ -66,6 +67,7 @@ pub use barbican::{SecretRef, payload};
 pub use cloud::{Cloud, CredentialName, Domain, Interface, Login, Named, Source};
 pub use condition::{Condition, State, show_age};
 pub use console::{Console, Doubt, Silence, read as read_console};
+pub use directory::{Directory, Listed};
 pub use endpoint::Endpoint;
 pub use error::{CloudError, InventoryError};
 pub use examine::{Examination, examine};

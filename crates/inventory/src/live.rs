@@ -25,7 +25,7 @@ use crate::nova::Nova;
 use crate::refresh;
 use crate::settings::Settings;
 use crate::view::View;
-use crate::{Inventory, InventoryError, Known, Resolution};
+use crate::{Directory, Domain, Inventory, InventoryError, Known, Resolution};
 
 /// An operator waits at most this long for a name that is not known to be asked for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,6 +40,7 @@ pub struct Live {
     shared: Arc<Shared>,
     /// None for programs that only look.
     nova: Option<Nova>,
+    keystone: Option<Arc<Keystone>>,
     tasks: Vec<AbortHandle>,
 }
 
@@ -63,6 +64,7 @@ impl Live {
         Self {
             shared: Arc::new(Shared::new(settings, file, queue)),
             nova: None,
+            keystone: None,
             tasks: Vec::new(),
         }
     }
@@ -78,7 +80,8 @@ impl Live {
         let tasks = refresh::start(&shared, Arc::clone(&keystone), questions);
         Self {
             shared,
-            nova: Some(Nova::new(keystone)),
+            nova: Some(Nova::new(Arc::clone(&keystone))),
+            keystone: Some(keystone),
             tasks,
         }
     }
@@ -99,6 +102,12 @@ impl Live {
             Ok(text) => console::read(&text, &amphora.id),
             Err(silence) => Console::Silent(silence),
         }
+    }
+
+    /// The operators of a domain, asked about with the same credential. None for programs that only look.
+    pub fn directory(&self, domain: Domain) -> Option<Directory> {
+        let keystone = self.keystone.clone()?;
+        Some(Directory::new(keystone, domain))
     }
 
     /// Asks for the list now, whatever was to be waited for: after a change of the credential, say.

@@ -495,3 +495,33 @@ fn projects_and_roles_of_keystone_decide() {
         );
     }
 }
+
+#[test]
+fn a_keypair_counts_for_whom_keystone_lists_and_never_a_key_of_the_file() {
+    let here = INSIDE.parse().unwrap();
+    let frank = of_keystone("frank", &["netops"], &[]);
+    let keys = ["ssh-rsa broken".to_owned(), key("ec256"), key("sked")];
+    let try_in = |users: &Users, name: &str, algorithm: &str, sk: Option<SkFlags>| {
+        let blob = blob(name);
+        let signed = (blob.as_slice(), algorithm, sk);
+        users.authenticate_keypair(&frank, &keys, signed, here, now())
+    };
+    let none = Users::empty();
+    let principal = try_in(&none, "ec256", "ecdsa-sha2-nistp256", None).unwrap();
+    assert_eq!(principal.method(), "publickey");
+    assert_eq!(principal.keystone_id(), Some("id-of-frank"));
+    let sk = "sk-ssh-ed25519@openssh.com";
+    assert!(try_in(&none, "sked", sk, Some(TOUCHED)).is_ok());
+    for (name, algorithm, flags, why) in [
+        ("ed", "ssh-ed25519", None, AuthRefusal::UnknownKey),
+        ("ec256", "ecdsa-sha2-nistp384", None, AuthRefusal::Algorithm),
+        ("sked", sk, None, AuthRefusal::FlagsUnknown),
+        ("sked", sk, Some(UNTOUCHED), AuthRefusal::NotTouched),
+    ] {
+        assert_eq!(try_in(&none, name, algorithm, flags).unwrap_err(), why);
+    }
+    // kim's key of the file, expired there: frank's keypair of the same key is no way around that.
+    let kims = one(&key("ec256"), "expires = 2026-11-01").unwrap();
+    let refused = try_in(&kims, "ec256", "ecdsa-sha2-nistp256", None);
+    assert_eq!(refused.unwrap_err(), AuthRefusal::UnknownKey);
+}

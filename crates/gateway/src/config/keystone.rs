@@ -20,6 +20,8 @@ pub struct Keystone {
     pub operators: OperatorSettings,
     /// Whoever is logged in is asked about again this often.
     pub recheck: Duration,
+    /// Whether their keypairs in Nova count as keys; asked for with the credential of [inventory.octavia].
+    pub keypairs: bool,
     /// Sessions of whom Keystone has not confirmed for this long end.
     pub unconfirmed: Duration,
 }
@@ -64,10 +66,12 @@ pub fn read(s: Table<'_, '_>, base: &Path) -> Option<Keystone> {
         SECOND * 8 * 3600,
         SECOND..=SECOND * 604_800,
     );
+    let keypairs = s.boolean("keypairs").unwrap_or(false);
     s.end();
     Some(Keystone {
         operators: operators?,
         recheck,
+        keypairs,
         unconfirmed,
     })
 }
@@ -113,5 +117,9 @@ pub fn show(keystone: &Keystone, out: &mut String) {
     text("unconfirmed", &show_duration(keystone.unconfirmed));
     text("connect_timeout", &show_duration(operators.bounds.connect));
     text("request_timeout", &show_duration(operators.bounds.request));
-    let _ = writeln!(out, "roles = {}", operators.roles);
+    let _ = writeln!(
+        out,
+        "roles = {}\nkeypairs = {}",
+        operators.roles, keystone.keypairs
+    );
 }
