@@ -15,5 +15,6 @@ mod fidelity;
 mod hostkeys;
 mod keyring;
 mod keystone;
+mod mariadb;
 mod openstack;
 mod walk;

@@ -1,6 +1,7 @@
 //! In: a principal, a target name, and what is asked for there. Out: a `Grant`, or a refusal that says no more than it must.
 //! Never: decides by itself; it resolves, asks `access::decide`, and writes the answer down.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ampgate_access::{
@@ -124,16 +125,9 @@ pub async fn resolve(
     match (reachable.pop(), reachable.as_slice()) {
         (Some(amphora), []) => Ok(amphora),
         (Some(last), others) => {
-            let mut names: Vec<String> = others
-                .iter()
-                .chain([&last])
-                .map(|a| format!("amphora-{}", a.id))
-                .collect();
-            names.sort();
-            let told = Trouble::Denied(format!(
-                "that name means several amphorae; say which: {}",
-                names.join(", ")
-            ));
+            let mut reachable = others.to_vec();
+            reachable.push(last);
+            let told = Trouble::Denied(say_which(name, &reachable));
             Err(Unresolved {
                 told,
                 forbidden: None,
@@ -144,6 +138,29 @@ pub async fn resolve(
             forbidden: forbidden.into_iter().next(),
         }),
     }
+}
+
+/// Several of those that this principal may reach. A load balancer's name means load balancers first, and those have ids that
+/// outlive their amphorae.
+fn say_which(name: Option<&TargetName>, reachable: &[Arc<Amphora>]) -> String {
+    let balancers: BTreeSet<String> = reachable
+        .iter()
+        .map(|amphora| format!("lb-{}", amphora.load_balancer.id))
+        .collect();
+    let (of_what, choices) = match name {
+        Some(TargetName::LoadBalancerName(..)) if balancers.len() > 1 => {
+            ("load balancers", balancers)
+        }
+        _ => {
+            let amphorae = reachable.iter().map(|a| format!("amphora-{}", a.id));
+            ("amphorae", amphorae.collect())
+        }
+    };
+    let choices: Vec<String> = choices.into_iter().collect();
+    format!(
+        "that name means several {of_what}; say which: {}",
+        choices.join(", ")
+    )
 }
 
 /// Decides what was asked for, and journals the decision.

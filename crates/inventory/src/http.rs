@@ -186,6 +186,9 @@ impl Http {
                 after,
             };
         }
+        if let Some(why) = tls::distrust(error) {
+            return CloudError::Untrusted { service, host, why };
+        }
         CloudError::Unreachable {
             service,
             host,
