@@ -17,4 +17,5 @@ mod keyring;
 mod keystone;
 mod mariadb;
 mod openstack;
+mod own_ca;
 mod walk;

@@ -85,6 +85,12 @@ impl Cloud {
         }
     }
 
+    /// Where a service is, without its path: `auth_url` or `octavia`.
+    pub fn address(&self, of: &str) -> String {
+        let url = self.facts[of].as_str().unwrap();
+        url.trim_end_matches("/v3").to_owned()
+    }
+
     /// Somebody's password.
     pub fn password(&self, user: &str) -> String {
         let password = self.facts["users"][user]["password"].as_str();

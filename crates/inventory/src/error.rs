@@ -133,6 +133,7 @@ impl CloudError {
                 | Self::Credential(_)
                 | Self::Permission { .. }
                 | Self::Redirected { .. }
+                | Self::Untrusted { .. }
                 | Self::NoEndpoint { .. }
         )
     }
