@@ -63,7 +63,7 @@ fn greeted(client: &Client) -> Outcome {
 fn known(gateway: &Gateway) {
     until("the inventory is known", Duration::from_secs(180), || {
         let status = gateway.ampgate(&["status"]).good().out();
-        status.contains("amphorae, fresh (")
+        status.contains("inventory    8 amphorae, ")
     });
 }
 

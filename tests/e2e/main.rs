@@ -17,6 +17,8 @@ mod fidelity;
 mod hostkeys;
 mod keyring;
 mod keystone;
+mod mariadb;
 mod openstack;
+mod own_ca;
 mod reach;
 mod walk;

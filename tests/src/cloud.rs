@@ -30,12 +30,22 @@ pub struct Cloud {
 impl Cloud {
     /// Brings up a cloud of its own for the test `name`, in the controller's network namespace.
     pub fn up(name: &str) -> Cloud {
+        Cloud::up_on("sqlite", name)
+    }
+
+    /// The same with MariaDB behind both services, after their own migrations.
+    pub fn up_on_mariadb(name: &str) -> Cloud {
+        Cloud::up_on("mariadb", name)
+    }
+
+    fn up_on(database: &str, name: &str) -> Cloud {
         let dir = bed().directory("clouds").join(name);
         let mut holder = Command::new("setsid")
             .arg(script("openstack"))
             .arg("hold")
             .arg(&dir)
             .env("NETNS", bed().namespace())
+            .env("DB", database)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -73,6 +83,12 @@ impl Cloud {
         ] {
             setup.set("keystone", &line);
         }
+    }
+
+    /// Where a service is, without its path: `auth_url` or `octavia`.
+    pub fn address(&self, of: &str) -> String {
+        let url = self.facts[of].as_str().unwrap();
+        url.trim_end_matches("/v3").to_owned()
     }
 
     /// Somebody's password.

@@ -19,6 +19,7 @@ pub mod nova;
 pub mod outcome;
 pub mod seen;
 pub mod terminal;
+pub mod tls;
 
 pub use amphorae::{A, B, BARE, Entry};
 pub use bed::{Bed, bed};
@@ -27,3 +28,4 @@ pub use cloud::{Cloud, FakeOpenstack};
 pub use gateway::{Gateway, Setup, gateway};
 pub use nova::Nova;
 pub use outcome::{Outcome, run, run_for};
+pub use tls::TlsProxy;

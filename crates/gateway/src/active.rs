@@ -3,11 +3,10 @@
 
 use std::sync::Arc;
 
-use ampgate_access::{Amphora, Circumstances, Inquiry, Principal};
+use ampgate_access::{Amphora, Circumstances, Inquiry};
 use futures_util::future::join_all;
 
-use crate::gateway::{Connection, Gateway};
-use crate::rules::Rules;
+use crate::admit::Seeker;
 use crate::sentence::{Trouble, short};
 use crate::upstream::{self, Proof};
 
@@ -19,10 +18,7 @@ const MOST: usize = 6;
 /// # Errors
 /// A sentence with what each one said, where not exactly one has the VIP.
 pub async fn which(
-    gateway: &Gateway,
-    rules: &Rules,
-    connection: &Connection,
-    principal: &Principal,
+    seeker: &Seeker<'_>,
     candidates: &[Arc<Amphora>],
     circumstances: &Circumstances,
 ) -> Result<Arc<Amphora>, Trouble> {
@@ -34,10 +30,14 @@ pub async fn which(
     let inquiries: Vec<Inquiry> = candidates
         .iter()
         .take(MOST)
-        .filter_map(|amphora| rules.policy.inquiry(principal, amphora, circumstances))
+        .filter_map(|amphora| {
+            let policy = &seeker.rules.policy;
+            policy.inquiry(seeker.principal, amphora, circumstances)
+        })
         .collect();
     let asked = inquiries.iter().map(|inquiry| async {
-        let heard = upstream::ask(gateway, &Proof::Inquiry(inquiry, connection)).await;
+        let heard =
+            upstream::ask(seeker.gateway, &Proof::Inquiry(inquiry, seeker.connection)).await;
         let has = heard.map(|heard| heard.has_vip == Some(true));
         (inquiry.amphora(), has)
     });

@@ -1,6 +1,7 @@
 //! In: a principal, a target name, and what is asked for there. Out: a `Grant`, or a refusal that says no more than it must.
 //! Never: decides by itself; it resolves, asks `access::decide`, and writes the answer down.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ampgate_access::{
@@ -66,6 +67,14 @@ impl From<Trouble> for Unresolved {
     }
 }
 
+/// Who looks for a target, from where, by which rules.
+pub struct Seeker<'a> {
+    pub gateway: &'a Gateway,
+    pub rules: &'a Rules,
+    pub connection: &'a Connection,
+    pub principal: &'a Principal,
+}
+
 /// What a name could mean, and whether the amphorae themselves have to say which.
 fn candidates(found: Resolution) -> (Vec<Arc<Amphora>>, bool) {
     match found {
@@ -82,12 +91,12 @@ fn candidates(found: Resolution) -> (Vec<Arc<Amphora>>, bool) {
 /// The same refusal, after the same work, for a name that means nothing and for one that is forbidden (row 22 of
 /// docs/KNOWN-ATTACKS.md). Only who may reach several is told that there are several.
 pub async fn resolve(
-    gateway: &Gateway,
-    rules: &Rules,
-    connection: &Connection,
-    principal: &Principal,
+    seeker: &Seeker<'_>,
     name: Option<&TargetName>,
 ) -> Result<Arc<Amphora>, Unresolved> {
+    let Seeker {
+        rules, principal, ..
+    } = *seeker;
     let found = match name {
         Some(name) => rules
             .inventory
@@ -118,10 +127,7 @@ pub async fn resolve(
         }
         (reachable, forbidden) = decide(anew);
     }
-    let choosing = choose(
-        gateway, rules, connection, principal, reachable, forbidden, ask_which,
-    );
-    choosing.await
+    choose(seeker, name, reachable, forbidden, ask_which).await
 }
 
 /// The same, asked for as if nothing were known: where a known amphora does not answer, a failover may have replaced it.
@@ -129,30 +135,25 @@ pub async fn resolve(
 /// # Errors
 /// As [`resolve`].
 pub async fn resolve_anew(
-    gateway: &Gateway,
-    rules: &Rules,
-    connection: &Connection,
-    principal: &Principal,
+    seeker: &Seeker<'_>,
     name: &TargetName,
 ) -> Result<Arc<Amphora>, Unresolved> {
+    let Seeker {
+        rules, principal, ..
+    } = *seeker;
     let found = rules.inventory.resolve_anew(name).await;
     let (known, ask_which) = candidates(found.unwrap_or(Resolution::None));
     let circumstances = now(None);
     let (reachable, forbidden) = known
         .into_iter()
         .partition(|amphora| rules.policy.may_connect(principal, amphora, &circumstances));
-    let choosing = choose(
-        gateway, rules, connection, principal, reachable, forbidden, ask_which,
-    );
-    choosing.await
+    choose(seeker, Some(name), reachable, forbidden, ask_which).await
 }
 
 /// The one of those that this principal may reach; the amphorae themselves are asked where only they know.
 async fn choose(
-    gateway: &Gateway,
-    rules: &Rules,
-    connection: &Connection,
-    principal: &Principal,
+    seeker: &Seeker<'_>,
+    name: Option<&TargetName>,
     mut reachable: Vec<Arc<Amphora>>,
     forbidden: Vec<Arc<Amphora>>,
     ask_which: bool,
@@ -160,22 +161,14 @@ async fn choose(
     // Nobody is asked for whoever may reach none: that goes the way of an unknown name.
     if ask_which && !reachable.is_empty() {
         let now = now(None);
-        let which = active::which(gateway, rules, connection, principal, &reachable, &now);
-        return Ok(which.await?);
+        return Ok(active::which(seeker, &reachable, &now).await?);
     }
     match (reachable.pop(), reachable.as_slice()) {
         (Some(amphora), []) => Ok(amphora),
         (Some(last), others) => {
-            let mut names: Vec<String> = others
-                .iter()
-                .chain([&last])
-                .map(|a| format!("amphora-{}", a.id))
-                .collect();
-            names.sort();
-            let told = Trouble::Denied(format!(
-                "that name means several amphorae; say which: {}",
-                names.join(", ")
-            ));
+            let mut reachable = others.to_vec();
+            reachable.push(last);
+            let told = Trouble::Denied(say_which(name, &reachable));
             Err(Unresolved {
                 told,
                 forbidden: None,
@@ -186,6 +179,29 @@ async fn choose(
             forbidden: forbidden.into_iter().next(),
         }),
     }
+}
+
+/// Several of those that this principal may reach. A load balancer's name means load balancers first, and those have ids that
+/// outlive their amphorae.
+fn say_which(name: Option<&TargetName>, reachable: &[Arc<Amphora>]) -> String {
+    let balancers: BTreeSet<String> = reachable
+        .iter()
+        .map(|amphora| format!("lb-{}", amphora.load_balancer.id))
+        .collect();
+    let (of_what, choices) = match name {
+        Some(TargetName::LoadBalancerName(..)) if balancers.len() > 1 => {
+            ("load balancers", balancers)
+        }
+        _ => {
+            let amphorae = reachable.iter().map(|a| format!("amphora-{}", a.id));
+            ("amphorae", amphorae.collect())
+        }
+    };
+    let choices: Vec<String> = choices.into_iter().collect();
+    format!(
+        "that name means several {of_what}; say which: {}",
+        choices.join(", ")
+    )
 }
 
 /// Decides what was asked for, and journals the decision.

@@ -10,7 +10,7 @@ use russh::server::{ChannelOpenHandle, Msg};
 use russh::{Channel, ChannelOpenFailure};
 use tokio::sync::watch;
 
-use crate::admit::{self, Unresolved};
+use crate::admit::{self, Seeker, Unresolved};
 use crate::gateway::{Connection, Gateway, OpenChannel};
 use crate::inner::Inner;
 use crate::sentence::Trouble;
@@ -114,14 +114,13 @@ async fn visit(door: &Door, host: &str, port: u32) -> Result<Visit, Unresolved> 
         .principal_now(&rules, &door.principal, Timestamp::now())
         .map_err(Trouble::Revoked)?;
     let name = TargetName::parse(host);
-    let amphora = admit::resolve(
-        &door.gateway,
-        &rules,
-        &door.connection,
-        &principal,
-        name.as_ref().ok(),
-    )
-    .await?;
+    let seeker = Seeker {
+        gateway: &door.gateway,
+        rules: &rules,
+        connection: &door.connection,
+        principal: &principal,
+    };
+    let amphora = admit::resolve(&seeker, name.as_ref().ok()).await?;
     Ok(Visit::jump(
         &door.gateway,
         &door.connection,

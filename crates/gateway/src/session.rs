@@ -13,7 +13,7 @@ use russh::Channel;
 use russh::server::{Handle, Msg};
 use tracing::{Instrument as _, Span};
 
-use crate::admit::{self, Unresolved};
+use crate::admit::{self, Seeker, Unresolved};
 use crate::ask::{self, Asked, Downstream, NoAsk};
 use crate::bridge::{self, Outcome};
 use crate::contain;
@@ -69,8 +69,13 @@ impl Visit {
         direct: DirectName,
     ) -> Option<Self> {
         let rules = gateway.rules();
-        let resolved =
-            admit::resolve(gateway, &rules, connection, principal, Some(&direct.target)).await;
+        let seeker = Seeker {
+            gateway,
+            rules: &rules,
+            connection,
+            principal,
+        };
+        let resolved = admit::resolve(&seeker, Some(&direct.target)).await;
         let bare = matches!(direct.target, TargetName::Static(_))
             && direct.landing.is_none()
             && direct.operator.is_none();
@@ -150,14 +155,13 @@ impl Visit {
             return None;
         }
         let rules = self.gateway.rules();
-        let anew = admit::resolve_anew(
-            &self.gateway,
-            &rules,
-            &self.connection,
-            &self.principal,
-            &name,
-        );
-        let anew = anew.await.ok()?;
+        let seeker = Seeker {
+            gateway: &self.gateway,
+            rules: &rules,
+            connection: &self.connection,
+            principal: &self.principal,
+        };
+        let anew = admit::resolve_anew(&seeker, &name).await.ok()?;
         let same = self
             .amphora
             .as_ref()

@@ -28,6 +28,18 @@ pub enum CloudError {
         /// What the library says, without any URL.
         why: String,
     },
+    /// TLS with somebody whose certificate proves nothing.
+    #[error(
+        "{service} at {host} shows a certificate that is not trusted, so nothing was sent: {why}"
+    )]
+    Untrusted {
+        /// Which service.
+        service: &'static str,
+        /// Its host and port.
+        host: String,
+        /// What is wrong with it, and what to try.
+        why: String,
+    },
     /// Slower than the deadline.
     #[error("{service} at {host} did not answer within {} s", .after.as_secs_f32())]
     Late {
@@ -121,6 +133,7 @@ impl CloudError {
                 | Self::Credential(_)
                 | Self::Permission { .. }
                 | Self::Redirected { .. }
+                | Self::Untrusted { .. }
                 | Self::NoEndpoint { .. }
         )
     }

@@ -23,6 +23,9 @@ pub struct Bounds {
     /// Bytes of an answer. A page of 500 amphorae takes 0.3 MiB; load balancers list their listeners and pools, 40 bytes
     /// each, where `fields` is not honoured: 16 MiB leaves each of 500 some 800 of them.
     pub body: usize,
+    /// Connections to a host that are kept for the next request. None where no request may be lost: one that is sent when
+    /// the service is just closing the connection fails.
+    pub idle: usize,
 }
 
 impl Default for Bounds {
@@ -31,6 +34,7 @@ impl Default for Bounds {
             connect: Duration::from_secs(5),
             request: Duration::from_secs(15),
             body: 16 << 20,
+            idle: 4,
         }
     }
 }
@@ -83,7 +87,7 @@ impl Http {
             .redirect(redirect::Policy::none())
             .connect_timeout(bounds.connect)
             .timeout(bounds.request)
-            .pool_max_idle_per_host(4)
+            .pool_max_idle_per_host(bounds.idle)
             .pool_idle_timeout(Duration::from_secs(50))
             .no_proxy();
         if let Some(proxy) = proxy {
@@ -185,6 +189,9 @@ impl Http {
                 host,
                 after,
             };
+        }
+        if let Some(why) = tls::distrust(error) {
+            return CloudError::Untrusted { service, host, why };
         }
         CloudError::Unreachable {
             service,

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import random
 import shutil
 import socket
 
@@ -49,13 +50,17 @@ def plan():
 
 
 def choose_ports(bed):
-    """Free ports for those that nobody chose. Held together, so that they differ."""
+    """Free ports for those that nobody chose. Held together, so that they differ; and below those that the system gives to
+    connections, which could take them while a service is stopped."""
     wanted = [name for name in ("keystone_port", "octavia_port") if not bed.choices[name]]
     with contextlib.ExitStack() as held:
-        for name in wanted:
-            one = held.enter_context(socket.socket())
-            one.bind((bed.listen, 0))
-            bed.choices[name] = one.getsockname()[1]
+        while wanted:
+            one, port = held.enter_context(socket.socket()), random.randrange(20000, 32000)
+            try:
+                one.bind((bed.listen, port))
+            except OSError:
+                continue
+            bed.choices[wanted.pop()] = port
 
 
 def publish_addresses(bed):

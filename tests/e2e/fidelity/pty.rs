@@ -166,6 +166,6 @@ fn the_client_hangs_up() {
         let script =
             format!("trap 'echo hup >{mark}; exit' HUP; echo ready; while :; do sleep 0.1; done");
         on_pty(client, via, "24x80", &script, &["expect ready", "close"]);
-        client.exec(Via::Direct, Land::Plain, &A, &format!("for i in $(seq 100); do cat {mark} 2>/dev/null && exit; sleep 0.1; done; exit 1"), b"").good()
+        client.exec(Via::Direct, Land::Plain, &A, &format!("for i in $(seq 600); do cat {mark} 2>/dev/null && exit; sleep 0.1; done; exit 1"), b"").good()
     });
 }

@@ -55,6 +55,7 @@ pub fn read(s: Table<'_, '_>, base: &Path) -> Option<Keystone> {
             connect,
             request,
             body: LONGEST_ANSWER,
+            idle: 0,
         },
         require_totp: totp.unwrap_or(false),
         roles: s.boolean("roles").unwrap_or(true),

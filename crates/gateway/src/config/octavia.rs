@@ -45,6 +45,7 @@ pub fn read(s: Table<'_, '_>, base: &Path) -> Option<Settings> {
                 SECOND / 10..=SECOND * 300,
             ),
             body: usize::try_from(size(&s, "max_body", 16 << 20)).unwrap_or(16 << 20),
+            ..Bounds::default()
         },
         login_user,
         source,
