@@ -17,6 +17,9 @@ use crate::people::Person;
 /// A refusal is told when a whole number of these has passed since the answer came. Keystone needs half a second for a
 /// wrong password, and a few milliseconds for a name that it does not know.
 const REFUSALS_TAKE: Duration = Duration::from_secs(2);
+/// A password over which Keystone stumbled (HTTP 500) is tried again so often, after a pause.
+const STUMBLES: u32 = 2;
+const STUMBLED: Duration = Duration::from_millis(300);
 /// The longest secret that is passed on, in bytes; Keystone's own bound is 54 to 4096, by its hash.
 const LONGEST_SECRET: usize = 4096;
 
@@ -132,7 +135,7 @@ impl Attempt<'_> {
             });
         };
         let verdict = match &asked {
-            Asked::Password => keystone.password(&self.name, &secret).await,
+            Asked::Password => self.password(keystone, &secret).await,
             Asked::Code(receipt) => match self.code(keystone, receipt, &secret).await {
                 Some(verdict) => verdict,
                 None => return Step::refused("the one-time code was used before"),
@@ -169,14 +172,34 @@ impl Attempt<'_> {
             }
             Err(error) => {
                 tracing::warn!("no password can be checked: {error}");
+                // Only what has to do with nobody is told: an error that Keystone makes of one name says that it knows it.
+                let of_this_name = failed_at_the_name(&error) && keystone.answers().await;
                 Step::Refused(NotIn {
                     reason: error.to_string(),
-                    told: Some(
+                    told: (!of_this_name).then_some(
                         "Keystone cannot be asked now, so no password can be checked; keys work as ever",
                     ),
                 })
             }
         }
+    }
+
+    /// Keystone counts the failures of a user it knows, and may stumble over itself where several are tried at once.
+    async fn password(
+        &self,
+        keystone: &Operators,
+        password: &Secret,
+    ) -> Result<Verdict, CloudError> {
+        let mut verdict = keystone.password(&self.name, password).await;
+        for _ in 0..STUMBLES {
+            match &verdict {
+                Err(error) if failed_at_the_name(error) => {}
+                _ => break,
+            }
+            tokio::time::sleep(STUMBLED).await;
+            verdict = keystone.password(&self.name, password).await;
+        }
+        verdict
     }
 
     /// None for a code that was tried before.
@@ -196,6 +219,11 @@ impl Attempt<'_> {
         }
         Some(verdict)
     }
+}
+
+/// It answered, with a fault of its own.
+fn failed_at_the_name(error: &CloudError) -> bool {
+    matches!(error, CloudError::Status { .. })
 }
 
 /// The one answer to the one prompt.

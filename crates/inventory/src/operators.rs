@@ -157,6 +157,19 @@ impl Operators {
         }
     }
 
+    /// Whether Keystone answers what has to do with no user.
+    pub async fn answers(&self) -> bool {
+        let asked = Ask {
+            service: KEYSTONE,
+            method: Method::GET,
+            url: self.keystone.at(&["v3"], &[]),
+            headers: Vec::new(),
+            body: None,
+        };
+        let answer = self.http.send(asked).await;
+        answer.is_ok_and(|answer| answer.success().is_ok())
+    }
+
     /// Tries a one-time code after the password.
     ///
     /// # Errors
