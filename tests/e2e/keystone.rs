@@ -314,8 +314,16 @@ fn what_keystone_says_counts_while_sessions_live() {
     ssh(&person("heidi"), "cloud-user@lb-edge", "hostname")
         .good()
         .says(BARE.id);
-    heidi_runs.kill().unwrap();
-    heidi_runs.wait().unwrap();
+    // A change of what is required counts for those who are in.
+    let config = gateway.dir.join("ampgate.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let stricter = text.replace("[keystone]\n", "[keystone]\ntotp = \"required\"\n");
+    assert_ne!(text, stricter);
+    fs::write(&config, stricter).unwrap();
+    gateway.signal(rustix::process::Signal::HUP);
+    let ended = heidi_runs.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(said.contains("a one-time code is required now"), "{said}");
 }
 
 /// Whether it is there as a word: the six digits of a code may be part of any number. Tokens are known by their beginning.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ampgate_access::{Amphora, Circumstances, Inquiry};
 use futures_util::future::join_all;
 
-use crate::admit::Seeker;
+use crate::seek::Seeker;
 use crate::sentence::{Trouble, short};
 use crate::upstream::{self, Proof};
 

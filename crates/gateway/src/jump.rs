@@ -10,9 +10,9 @@ use russh::server::{ChannelOpenHandle, Msg};
 use russh::{Channel, ChannelOpenFailure};
 use tokio::sync::watch;
 
-use crate::admit::{self, Seeker, Unresolved};
 use crate::gateway::{Connection, Gateway, OpenChannel};
 use crate::inner::Inner;
+use crate::seek::{self, Seeker, Unresolved};
 use crate::sentence::Trouble;
 use crate::session::Visit;
 use crate::wire;
@@ -120,7 +120,7 @@ async fn visit(door: &Door, host: &str, port: u32) -> Result<Visit, Unresolved> 
         connection: &door.connection,
         principal: &principal,
     };
-    let amphora = admit::resolve(&seeker, name.as_ref().ok()).await?;
+    let amphora = seek::resolve(&seeker, name.as_ref().ok()).await?;
     Ok(Visit::jump(
         &door.gateway,
         &door.connection,

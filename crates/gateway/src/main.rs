@@ -29,6 +29,7 @@ mod people;
 mod recorder;
 mod registry;
 mod rules;
+mod seek;
 mod sentence;
 mod session;
 mod ssh;

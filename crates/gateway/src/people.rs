@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use ampgate_access::{KeystoneUser, Principal};
+use ampgate_access::{KeystoneUser, Method, Principal};
 use ampgate_inventory::{Token, show_age};
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
@@ -88,6 +88,15 @@ impl People {
         let Some(keystone) = &rules.config.keystone else {
             return Err("logins through Keystone were switched off".to_owned());
         };
+        match principal.subject().method {
+            Method::PublicKey if !keystone.keypairs => {
+                return Err("keypairs in Nova do not count any more".to_owned());
+            }
+            Method::Password if keystone.operators.require_totp => {
+                return Err("a one-time code is required now; log in again".to_owned());
+            }
+            _ => {}
+        }
         let person = self.table().get(id).and_then(Weak::upgrade);
         let Some(person) = person else {
             return Err("the login through Keystone is over".to_owned());

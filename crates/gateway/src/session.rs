@@ -4,7 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ampgate_access::{
-    Amphora, Ask, DirectName, NameError, Principal, Requested, TargetName, landing_of_user,
+    Amphora, Ask, DirectName, NameError, Principal, Requested, SessionId, TargetName,
+    landing_of_user,
 };
 use ampgate_audit::Event;
 use futures_util::FutureExt;
@@ -13,7 +14,7 @@ use russh::Channel;
 use russh::server::{Handle, Msg};
 use tracing::{Instrument as _, Span};
 
-use crate::admit::{self, Seeker, Unresolved};
+use crate::admit;
 use crate::ask::{self, Asked, Downstream, NoAsk};
 use crate::bridge::{self, Outcome};
 use crate::contain;
@@ -21,6 +22,7 @@ use crate::gateway::{Connection, Gateway, OpenChannel};
 use crate::land;
 use crate::live::LiveSession;
 use crate::recorder::Recorder;
+use crate::seek::{self, Seeker, Unresolved};
 use crate::sentence::Trouble;
 use crate::tell;
 use crate::upstream::{self, Dialling};
@@ -75,7 +77,7 @@ impl Visit {
             connection,
             principal,
         };
-        let resolved = admit::resolve(&seeker, Some(&direct.target)).await;
+        let resolved = seek::resolve(&seeker, Some(&direct.target)).await;
         let bare = matches!(direct.target, TargetName::Static(_))
             && direct.landing.is_none()
             && direct.operator.is_none();
@@ -161,7 +163,7 @@ impl Visit {
             connection: &self.connection,
             principal: &self.principal,
         };
-        let anew = admit::resolve_anew(&seeker, &name).await.ok()?;
+        let anew = seek::resolve_anew(&seeker, &name).await.ok()?;
         let same = self
             .amphora
             .as_ref()
@@ -243,7 +245,7 @@ async fn run(
     visit: &Visit,
     down: &mut Downstream,
     asked: &Asked,
-    session: ampgate_access::SessionId,
+    session: SessionId,
 ) -> Result<(), Trouble> {
     let (grant, amphora) = Box::pin(admit::admit(visit, asked, session)).await?;
     let recorder = Box::pin(Recorder::open(visit, &grant, asked))
@@ -335,32 +337,35 @@ pub fn greet(
         place,
         session,
         Span::current(),
-        move |down| {
-            async move {
-            let Ok(asked) = ask::read(down, &gateway.config()).await else {
-                return;
-            };
-            let pty = asked.terminal.is_some();
-            let wants_to_know = match &asked.ask {
-                Ask::Shell => true,
-                Ask::Exec(command) => matches!(command.as_slice(), b"help" | b"targets"),
-                Ask::Sftp => false,
-            };
-            if wants_to_know {
-                let (rules, now) = (gateway.rules(), Timestamp::now());
-                let text = admit::greeting(&rules, &principal, &gateway.name, now).await;
-                tell::text(down, pty, &text, 0).await;
-            } else {
-                let why = Trouble::NotOffered(format!(
-                    "nothing runs on the gateway itself but help and targets; for an amphora type ssh -J {} amphora-<uuid>",
-                    gateway.name
-                ));
-                tell::trouble(down, pty, &why, &session).await;
-            }
-        }
-        .boxed()
-        },
+        move |down| async move { help(&gateway, &principal, down, &session).await }.boxed(),
     );
+}
+
+async fn help(
+    gateway: &Gateway,
+    principal: &Principal,
+    down: &mut Downstream,
+    session: &SessionId,
+) {
+    let Ok(asked) = ask::read(down, &gateway.config()).await else {
+        return;
+    };
+    let pty = asked.terminal.is_some();
+    let wants_to_know = match &asked.ask {
+        Ask::Shell => true,
+        Ask::Exec(command) => matches!(command.as_slice(), b"help" | b"targets"),
+        Ask::Sftp => false,
+    };
+    if wants_to_know {
+        let (rules, now) = (gateway.rules(), Timestamp::now());
+        let text = admit::greeting(&rules, principal, &gateway.name, now).await;
+        return tell::text(down, pty, &text, 0).await;
+    }
+    let why = Trouble::NotOffered(format!(
+        "nothing runs on the gateway itself but help and targets; for an amphora type ssh -J {} amphora-<uuid>",
+        gateway.name
+    ));
+    tell::trouble(down, pty, &why, session).await;
 }
 
 /// A channel that can lead nowhere: says why.
