@@ -96,13 +96,17 @@ def start(bed, name, leash=False):
 
 
 def must_be_free(name, address, port):
-    """Else a stranger on the port would be taken for the service."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except OSError as why:
-            state.fail(f"{name} cannot listen on {address}:{port}: {why}: choose another with --{name}-port (0: a free one)")
+    """Else a stranger on the port would be taken for the service. A worker of one that was stopped may take a while to go."""
+    deadline = time.monotonic() + 30
+    while True:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                return probe.bind((address, port))
+            except OSError as why:
+                if time.monotonic() > deadline:
+                    state.fail(f"{name} cannot listen on {address}:{port}: {why}: choose another with --{name}-port (0: a free one)")
+        time.sleep(0.2)
 
 
 def ready(bed, name, process):
