@@ -44,5 +44,7 @@ pub use principal::{KeystoneUser, Method, Principal, Projects, Subject};
 pub use probe::{Fed, LandingFailure, LandingProbe, Nonce, Stream};
 pub use quote::{quote, words_of_shell};
 pub use status::{Standing, Status};
-pub use target::{DirectName, LONGEST_TARGET, Member, TargetName, is_static_name, parse_direct};
+pub use target::{
+    DirectName, LONGEST_TARGET, Member, TargetName, is_static_name, operator_of, parse_direct,
+};
 pub use users::{AuthRefusal, SkFlags, User, Users};

@@ -215,6 +215,15 @@ pub struct DirectName {
     pub target: TargetName,
 }
 
+/// Who asks to be let in under this SSH user name, where it is not the key that says so: what stands before the colon, or
+/// the whole of it. None where nobody can have that name.
+pub fn operator_of(login: &str) -> Option<UserName> {
+    match parse_direct(login) {
+        Ok(direct) if direct.operator.is_some() => direct.operator,
+        _ => UserName::parse(login).ok(),
+    }
+}
+
 /// Reads `[landing+]target` or `operator:[landing+]target`.
 ///
 /// # Errors

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ampgate_access::{UserName, parse_direct};
+use ampgate_access::{UserName, operator_of};
 use ampgate_inventory::Listed;
 
 use crate::gateway::Gateway;
+use crate::password::until_told;
 
 /// What the cloud said of a name counts for this long.
 const REMEMBERED: Duration = Duration::from_secs(30);
@@ -31,10 +32,7 @@ impl Keypairs {
     /// The operator whom a login name means, with their keypairs; none where nobody is called so, or nobody can be asked.
     pub async fn of(&self, gateway: &Gateway, login: &str) -> Found {
         let rules = gateway.rules();
-        let name = match parse_direct(login) {
-            Ok(direct) if direct.operator.is_some() => direct.operator,
-            _ => UserName::parse(login).ok(),
-        }?;
+        let name = operator_of(login)?;
         let directory = rules.directory.as_ref()?;
         if !rules.config.keystone.as_ref()?.keypairs {
             return None;
@@ -55,9 +53,7 @@ impl Keypairs {
         };
         let found = found.map(Arc::new);
         self.remember(name, &found);
-        let unit = ANSWERS_TAKE.as_millis();
-        let rest = unit - began.elapsed().as_millis() % unit;
-        tokio::time::sleep(Duration::from_millis(u64::try_from(rest).unwrap_or(0))).await;
+        tokio::time::sleep(until_told(began.elapsed(), ANSWERS_TAKE)).await;
         found
     }
 

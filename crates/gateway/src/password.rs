@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ampgate_access::{Principal, UserName, parse_direct};
+use ampgate_access::{Principal, UserName, operator_of};
 use ampgate_inventory::{CloudError, Operators, Receipt, Secret, Verdict};
 use jiff::Timestamp;
 use russh::server::Response;
@@ -61,14 +61,10 @@ pub struct NotIn {
 }
 
 impl Dialogue {
-    /// Begins with the password. The operator is the login name, or what stands before the colon of it.
+    /// Begins with the password.
     pub fn begin(login: &str) -> Self {
-        let operator = match parse_direct(login) {
-            Ok(direct) if direct.operator.is_some() => direct.operator,
-            _ => UserName::parse(login).ok(),
-        };
         Self {
-            name: operator,
+            name: operator_of(login),
             asked: Asked::Password,
         }
     }
@@ -89,15 +85,16 @@ impl Dialogue {
             (_, None) => Step::refused("the answer is no password"),
         };
         if let Step::Refused(_) = step {
-            tokio::time::sleep(until_told(began.elapsed())).await;
+            tokio::time::sleep(until_told(began.elapsed(), REFUSALS_TAKE)).await;
         }
         step
     }
 }
 
-/// The rest of the time that a refusal takes.
-fn until_told(passed: Duration) -> Duration {
-    let unit = REFUSALS_TAKE.as_nanos();
+/// The rest of the time until an answer is told: a whole number of units after it was asked for, so that the time says
+/// nothing of what was found.
+pub fn until_told(passed: Duration, unit: Duration) -> Duration {
+    let unit = unit.as_nanos();
     let rest = unit - passed.as_nanos() % unit;
     Duration::from_nanos(u64::try_from(rest).unwrap_or(0))
 }
@@ -244,7 +241,10 @@ mod tests {
     fn refusals_are_told_at_whole_units_only() {
         for (passed, rest) in [(0, 2000), (3, 1997), (1999, 1), (2000, 2000), (5000, 1000)] {
             let rest = Duration::from_millis(rest);
-            assert_eq!(until_told(Duration::from_millis(passed)), rest);
+            assert_eq!(
+                until_told(Duration::from_millis(passed), REFUSALS_TAKE),
+                rest
+            );
         }
     }
 }

@@ -236,7 +236,7 @@ pub fn begin(visit: Arc<Visit>, channel: Channel<Msg>, handle: Handle, place: Op
 }
 
 /// Amphora, load balancer and landing are filled in when they are decided.
-fn span_of(visit: &Visit, session: ampgate_access::SessionId) -> Span {
+fn span_of(visit: &Visit, session: SessionId) -> Span {
     tracing::info_span!("session", %session, principal = %visit.principal.name(), target = %visit.target.escape_default(), amphora = tracing::field::Empty, load_balancer = tracing::field::Empty, landing = tracing::field::Empty)
 }
 
