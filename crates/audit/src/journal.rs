@@ -5,9 +5,9 @@
 use crate::error::AuditError;
 use crate::event::Event;
 use crate::line::{JournalHead, LineHash, hex, write_line};
+use crate::lock::Locked;
 use crate::segment::{Segment, Tail, tail};
 use jiff::Timestamp;
-use rustix::fs::{FlockOperation, flock};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -22,7 +22,7 @@ pub struct Journal {
     state: Mutex<State>,
     unsynced: AtomicBool,
     progress: Arc<Progress>,
-    _lock: File,
+    _lock: Locked,
 }
 
 struct State {
@@ -266,7 +266,7 @@ impl Progress {
 }
 
 /// Takes the lock that a writer of this directory must hold. It goes with the file, also at a crash.
-pub(crate) fn lock(dir: &Path) -> Result<File, AuditError> {
+pub(crate) fn lock(dir: &Path) -> Result<Locked, AuditError> {
     let path = dir.join("journal.lock");
     let file = OpenOptions::new()
         .create(true)
@@ -275,11 +275,7 @@ pub(crate) fn lock(dir: &Path) -> Result<File, AuditError> {
         .mode(0o600)
         .open(&path)
         .map_err(AuditError::io("open", &path))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(AuditError::Locked(dir.into())),
-        Err(fault) => Err(AuditError::io("lock", path)(fault.into())),
-    }
+    Locked::new(file, dir)
 }
 
 /// The segment to go on with and its end. The newest may be empty (a crash just after a new day's file was made): then

@@ -14,6 +14,7 @@ mod index;
 mod journal;
 mod key_memory;
 mod line;
+mod lock;
 mod pins;
 mod query;
 mod reindex;

@@ -4,12 +4,12 @@
 
 use crate::error::AuditError;
 use crate::journal::{sync_dir, write_once};
+use crate::lock::Locked;
 use jiff::Timestamp;
 use ring::digest::{SHA256, digest};
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -74,7 +74,7 @@ pub struct Pins {
 }
 
 struct State {
-    file: File,
+    file: Locked,
     length: u64,
     pins: HashMap<String, Pin>,
 }
@@ -82,16 +82,14 @@ struct State {
 impl Pins {
     /// Opens the file, made 0600 if absent, and locks it. A line torn by a crash was never relied on: it is dropped.
     pub fn open(path: &Path) -> Result<Pins, AuditError> {
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .create(true)
             .read(true)
             .append(true)
             .mode(0o600)
             .open(path)
             .map_err(AuditError::io("open", path))?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(AuditError::Locked(path.into()));
-        }
+        let mut file = Locked::new(file, path)?;
         let mut text = Vec::new();
         file.read_to_end(&mut text)
             .map_err(AuditError::io("read", path))?;
