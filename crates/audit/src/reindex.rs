@@ -8,7 +8,7 @@ use crate::follow::Follower;
 use crate::index::{Index, Pending};
 use crate::journal::{lock, sync_dir};
 use crate::row::SessionRow;
-use ampgate_recording::{Header, Reader, Store, Verdict, verify};
+use ampgate_recording::{Envelope, Header, Reader, Store, Verdict, verify};
 use std::fs;
 use std::path::Path;
 
@@ -88,21 +88,28 @@ fn unjournalled(index: &Index, store_dir: &Path) -> Result<u64, AuditError> {
             continue;
         }
         // What has no header of ours is `ampgate-replay verify`'s to name; there is nothing to list.
-        let Ok(reader) = Reader::open_path(&path) else {
+        let Some(row) = row(&path, store_dir).filter(|row| row.id == id) else {
             continue;
         };
-        if reader.header().session != id {
-            continue;
-        }
         let mut pending = Pending::new(index);
-        if pending.put(row(reader.header(), &path, store_dir))? {
+        if pending.put(row)? {
             found += pending.write(None)?;
         }
     }
     Ok(found)
 }
 
-fn row(header: &Header, path: &Path, store_dir: &Path) -> SessionRow {
+/// What the recording itself tells; a sealed one only which session it is, and when.
+fn row(path: &Path, store_dir: &Path) -> Option<SessionRow> {
+    let told = match Envelope::of(path) {
+        Ok(Some(envelope)) => SessionRow {
+            id: envelope.session().to_owned(),
+            started: envelope.started(),
+            ended: Some(envelope.started()),
+            ..SessionRow::default()
+        },
+        _ => of_header(Reader::open_path(path).ok()?.header()),
+    };
     let below = path
         .strip_prefix(store_dir)
         .unwrap_or(path)
@@ -119,6 +126,17 @@ fn row(header: &Header, path: &Path, store_dir: &Path) -> SessionRow {
         Ok(_) => ("damaged".to_owned(), false, 0, 0),
         Err(_) => ("unreadable".to_owned(), false, 0, 0),
     };
+    Some(SessionRow {
+        outcome: format!("not in the journal: {outcome}"),
+        bytes_out,
+        bytes_in,
+        recording: below,
+        sealed,
+        ..told
+    })
+}
+
+fn of_header(header: &Header) -> SessionRow {
     SessionRow {
         id: header.session.clone(),
         user: header.user.clone(),
@@ -137,14 +155,7 @@ fn row(header: &Header, path: &Path, store_dir: &Path) -> SessionRow {
         started: header.started,
         // Nobody writes it any more: the gateway is down while this runs.
         ended: Some(header.started),
-        outcome: format!("not in the journal: {outcome}"),
-        exit_status: None,
-        exit_signal: None,
-        bytes_out,
-        bytes_in,
-        recording: below,
-        head: None,
-        sealed,
+        ..SessionRow::default()
     }
 }
 

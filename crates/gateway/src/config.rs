@@ -5,6 +5,7 @@ pub mod hostkeys;
 mod keystone;
 mod octavia;
 mod reach;
+mod recording;
 mod units;
 
 use std::fmt::Write as _;
@@ -19,7 +20,8 @@ use ampgate_inventory::Settings;
 use hostkeys::Hostkeys;
 pub use keystone::Keystone;
 pub use reach::{Reach, Via};
-use units::{duration, list, number, path, size};
+pub use recording::Recording;
+use units::{duration, list, number, path};
 pub use units::{show_duration, show_size};
 
 /// The whole configuration, meant form. Paths are absolute or relative to where the program runs.
@@ -77,30 +79,6 @@ pub struct Signer {
     pub sealing_key: PathBuf,
     /// Another ssh-agent for the octavia keys (an HSM, say); seals still come from the signer.
     pub agent: Option<PathBuf>,
-}
-
-/// What of the operator's input is kept.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Input {
-    /// Counted, not kept: passwords are typed there.
-    Never,
-    /// Kept where there is no terminal: scripts piped into a shell, uploads.
-    WithoutPty,
-    /// Kept everywhere, passwords included.
-    Always,
-}
-
-/// Where recordings go and how long anything may wait for them.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Recording {
-    pub directory: PathBuf,
-    /// Free bytes below which new sessions are refused.
-    pub reserve: u64,
-    /// A session whose recording passes this many bytes ends with a sentence.
-    pub max_size: u64,
-    pub input: Input,
-    /// How long a disk or the signer may make a session wait before it ends.
-    pub deadline: Duration,
 }
 
 /// The local socket of the command line.
@@ -232,25 +210,7 @@ impl Config {
                 s.end();
                 value
             },
-            recording: {
-                let s = top.section("recording");
-                let value = Recording {
-                    directory: path(&s, "directory", "recordings", base),
-                    reserve: size(&s, "reserve", 512 << 20),
-                    max_size: size(&s, "max_size", 64 << 30),
-                    input: s
-                        .parsed_if_there("input", Input::parse)
-                        .unwrap_or(Input::Never),
-                    deadline: duration(
-                        &s,
-                        "deadline",
-                        Duration::from_secs(20),
-                        Duration::from_secs(1)..=Duration::from_secs(600),
-                    ),
-                };
-                s.end();
-                value
-            },
+            recording: recording::read(top.section("recording"), base),
             control: {
                 let s = top.section("control");
                 let value = Control {
@@ -422,16 +382,7 @@ impl Config {
         if let Some(agent) = &s.agent {
             let _ = writeln!(out, "agent = {}", path(agent));
         }
-        let r = &self.recording;
-        let _ = writeln!(
-            out,
-            "\n[recording]\ndirectory = {}\nreserve = {:?}\nmax_size = {:?}\ninput = {:?}\ndeadline = {:?}",
-            path(&r.directory),
-            show_size(r.reserve),
-            show_size(r.max_size),
-            r.input.name(),
-            show_duration(r.deadline)
-        );
+        recording::show(&self.recording, &mut out);
         let _ = writeln!(
             out,
             "\n[control]\nsocket = {}\nadmins = {}",
@@ -541,37 +492,6 @@ impl Config {
                 Some(prefix) => name.starts_with(prefix),
                 None => name == pattern,
             })
-    }
-}
-
-impl Input {
-    fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "never" => Ok(Self::Never),
-            "without-pty" => Ok(Self::WithoutPty),
-            "always" => Ok(Self::Always),
-            _ => Err(format!(
-                "\"{text}\" is none of \"never\", \"without-pty\", \"always\""
-            )),
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Never => "never",
-            Self::WithoutPty => "without-pty",
-            Self::Always => "always",
-        }
-    }
-
-    /// Whether the input of a channel is kept.
-    #[must_use]
-    pub fn keeps(self, pty: bool) -> bool {
-        match self {
-            Self::Never => false,
-            Self::WithoutPty => !pty,
-            Self::Always => true,
-        }
     }
 }
 

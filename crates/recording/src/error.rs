@@ -4,6 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::recipient::RecipientError;
+
 /// Why a recording could not be opened, continued or examined.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
@@ -70,6 +72,9 @@ pub enum RecordingError {
         /// What does not fit.
         why: &'static str,
     },
+    /// The recipients do not let a data key be made.
+    #[error("{0}")]
+    Recipients(RecipientError),
     /// Text that is no Ed25519 public key.
     #[error("not an Ed25519 public key: {0}; expected a line \"ssh-ed25519 AAAA… comment\"")]
     PublicKey(&'static str),
@@ -115,6 +120,12 @@ pub enum ReadError {
     /// The file system or the pipe failed.
     #[error("cannot read ({0}); check the file and try again")]
     Io(#[from] std::io::Error),
+    /// The identities do not open it.
+    #[error("{0}")]
+    Recipients(RecipientError),
+    /// The recording is sealed, and no identity was given.
+    #[error("the recording is sealed; give the identity of an auditor it is sealed to")]
+    Sealed,
     /// An export could not be written.
     #[error("cannot write the export ({0}); check where it goes to")]
     Export(std::io::Error),

@@ -15,11 +15,13 @@ use rustix::fs::{FlockOperation, fdatasync, flock, fsync, ftruncate};
 use crate::{
     chain::Head,
     error::RecordingError,
+    frame::PLAIN,
     header::Header,
     key::{PublicKey, Signature},
     pending::Pending,
     proof::{self, Ending, Proof},
     reader::Exit,
+    sealer::Sealer,
     store::Store,
     sync::{Shared, SyncHandle},
     writer::Writer,
@@ -56,6 +58,8 @@ pub struct LiveRecording {
     /// Bytes encoded, and bytes committed: stdout, stderr, input.
     encoded: [u64; 3],
     committed: [u64; 3],
+    /// Where the recording is sealed. `pending` is then what no frame has yet.
+    sealer: Option<Box<Sealer>>,
 }
 
 impl LiveRecording {
@@ -66,6 +70,10 @@ impl LiveRecording {
     pub fn open(store: &Store, header: &Header) -> Result<Self, RecordingError> {
         let line = header.line()?;
         store.admit()?;
+        let sealed = store
+            .recipients()
+            .map(|recipients| Sealer::new(header, recipients))
+            .transpose()?;
         let (file, day, path) = store.create(&header.session)?;
         // Tells a verifier on this host that the recorder lives. Not every file system can, and nothing depends on it.
         let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
@@ -82,9 +90,14 @@ impl LiveRecording {
             marks: 0,
             encoded: [0; 3],
             committed: [0; 3],
+            sealer: None,
         };
+        if let Some((sealer, first_line)) = sealed {
+            live.sealer = Some(Box::new(sealer));
+            live.write_out(first_line.as_bytes())?;
+        }
         live.pending.push(line.as_bytes());
-        live.commit()?;
+        live.flush()?;
         live.rest();
         live.make_durable(day.as_fd())?;
         Ok(live)
@@ -135,12 +148,18 @@ impl LiveRecording {
     }
 
     /// Writes everything since the last commit with one write(2). Afterwards it survives the gateway's death; after
-    /// the next sync also the machine's.
+    /// the next sync also the machine's. A sealed recording writes whole frames only: what is left is written by the
+    /// next [`flush`](Self::flush), which its owner owes within a second.
     ///
     /// # Errors
     /// [`RecordingError::Full`] or [`RecordingError::Io`] for the call that failed, then [`RecordingError::Dead`].
     pub fn commit(&mut self) -> Result<(), RecordingError> {
         self.shared.alive()?;
+        if self.sealer.is_some() {
+            self.seal_frames(PLAIN)?;
+            self.committed = self.encoded;
+            return Ok(());
+        }
         let bytes = self.pending.from(self.written);
         if bytes.is_empty() {
             return Ok(());
@@ -158,7 +177,22 @@ impl LiveRecording {
         Ok(())
     }
 
-    /// The state of the file after a commit, to be signed. Also puts a mark into the file, by which a verifier knows
+    /// Commits, and in a sealed recording closes a frame with what none has yet.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub fn flush(&mut self) -> Result<(), RecordingError> {
+        self.commit()?;
+        self.seal_frames(1)
+    }
+
+    /// Whether something was committed that is in no frame yet.
+    #[must_use]
+    pub fn owes_frame(&self) -> bool {
+        self.sealer.is_some() && self.pending.len() > 0
+    }
+
+    /// The state of the file after a [`flush`](Self::flush), to be signed. Also puts a mark into the file, by which a verifier knows
     /// where to take the hash. Gives the buffers' memory back.
     ///
     /// # Errors
@@ -183,8 +217,7 @@ impl LiveRecording {
             signature,
             false,
         )?;
-        self.pending.push(line.as_bytes());
-        self.commit()?;
+        self.line(&line)?;
         self.rest();
         Ok(())
     }
@@ -192,9 +225,16 @@ impl LiveRecording {
     /// Hashes what is committed and gives the buffer's memory back: for a recording on which nothing happens.
     /// [`head`](Self::head) and [`prove`](Self::prove) do so themselves.
     pub fn rest(&mut self) {
-        if self.written == self.pending.len() {
-            self.hash();
-            self.pending.release();
+        match &mut self.sealer {
+            Some(sealer) if self.pending.len() == 0 => {
+                sealer.rest();
+                self.pending.release();
+            }
+            None if self.written == self.pending.len() => {
+                self.hash();
+                self.pending.release();
+            }
+            _ => {}
         }
     }
 
@@ -212,7 +252,14 @@ impl LiveRecording {
             stderr,
             input,
         };
-        let head = self.marked(&ending.line())?;
+        if self.sealer.is_some() {
+            self.pending.push(ending.line().as_bytes());
+        }
+        let head = match self.sealer {
+            // Why it ended is told inside; in clear only what the file's size tells as well.
+            Some(_) => self.marked(&ending.without_reason().line())?,
+            None => self.marked(&ending.line())?,
+        };
         let closed = ClosedRecording {
             shared: self.shared,
             session: self.session,
@@ -270,8 +317,7 @@ impl LiveRecording {
 
     /// Commits with `mark` as the last line and takes the head after it.
     fn marked(&mut self, mark: &str) -> Result<Head, RecordingError> {
-        self.pending.push(mark.as_bytes());
-        self.commit()?;
+        self.line(mark)?;
         self.rest();
         self.marks += 1;
         let mut head = Head::new(
@@ -281,6 +327,51 @@ impl LiveRecording {
         );
         head.number = self.marks;
         Ok(head)
+    }
+
+    /// Writes a mark or a proof, which stand in clear also in a sealed recording.
+    fn line(&mut self, line: &str) -> Result<(), RecordingError> {
+        if self.sealer.is_some() {
+            self.flush()?;
+            return self.write_out(line.as_bytes());
+        }
+        self.pending.push(line.as_bytes());
+        self.commit()
+    }
+
+    /// Closes frames while at least so many bytes of the cast wait for one, and writes them with one write(2).
+    fn seal_frames(&mut self, at_least: usize) -> Result<(), RecordingError> {
+        let Some(sealer) = &mut self.sealer else {
+            return Ok(());
+        };
+        let mut frames = Vec::new();
+        let mut done = 0;
+        while self.pending.len() - done >= at_least.max(1) {
+            let rest = self.pending.from(done);
+            let plain = rest.get(..PLAIN).unwrap_or(rest);
+            match sealer.frame(plain) {
+                Ok(frame) => frames.extend_from_slice(&frame),
+                Err(why) => return Err(self.die(io::Error::other(why))),
+            }
+            done += plain.len();
+        }
+        self.pending.drop_front(done);
+        self.write_out(&frames)
+    }
+
+    /// Appends to a sealed recording's file.
+    fn write_out(&mut self, bytes: &[u8]) -> Result<(), RecordingError> {
+        self.shared.alive()?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if let Err(e) = (&self.shared.file).write_all(bytes) {
+            return Err(self.die(e));
+        }
+        self.offset += bytes.len() as u64;
+        self.hasher.update(bytes);
+        self.shared.soil();
+        Ok(())
     }
 
     /// Feeds all committed bytes to the hash; nothing may be uncommitted.
@@ -407,11 +498,24 @@ mod tests {
             host_key: None,
             sealing_key: PublicKey::from_raw([0; 32]),
         };
-        let mut live = LiveRecording::open(&Store::open(dir.path(), 0).unwrap(), &header).unwrap();
+        let live = LiveRecording::open(&Store::open(dir.path(), 0).unwrap(), &header).unwrap();
+        is_small(live);
+        let identity = age::x25519::Identity::generate().to_public().to_string();
+        let sealed = Store::open(dir.path().join("sealed"), 0)
+            .unwrap()
+            .sealed_to(Some(Arc::new(
+                crate::Recipients::new(&[identity], 1).unwrap(),
+            )));
+        is_small(LiveRecording::open(&sealed, &header).unwrap());
+    }
+
+    fn is_small(mut live: LiveRecording) {
         live.output(Stream::Stdout, &[b'x'; 100_000]);
         live.commit().unwrap();
         assert!(live.pending.held() > 0);
         live.head().unwrap();
+        let history = live.sealer.as_ref().map_or(0, |sealer| sealer.held());
+        assert!(history <= 4096, "{history} bytes of history");
         let strings = live.session.capacity() + live.shared.path.capacity();
         let heap =
             live.pending.held() + size_of::<blake3::Hasher>() + size_of::<Shared>() + strings;

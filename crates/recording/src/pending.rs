@@ -42,6 +42,13 @@ impl Pending {
         *self = Self::default();
     }
 
+    /// Forgets the first `len` bytes.
+    pub(crate) fn drop_front(&mut self, len: usize) {
+        let len = len.min(self.len);
+        self.bytes.copy_within(len..self.len, 0);
+        self.len -= len;
+    }
+
     /// Forgets everything after the first `len` bytes.
     pub(crate) fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);

@@ -73,6 +73,14 @@ pub struct Ending {
 }
 
 impl Ending {
+    /// As a sealed recording tells it in clear.
+    pub(crate) fn without_reason(&self) -> Self {
+        Self {
+            reason: "sealed".to_owned(),
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn line(&self) -> String {
         format!("{END}{}\n", json(self))
     }

@@ -1,5 +1,5 @@
 //! In: a directory and how much space must stay free in it.
-//! Out: new, empty, private files at `YYYY/MM/DD/<session id>.cast`, the date taken from the id.
+//! Out: new, empty, private files at `YYYY/MM/DD/<session id>.cast` (sealed ones: `.sealed`), the date taken from the id.
 //! Never: a name in a path that is no session id or date; a symbolic link followed below the store; a file reused.
 
 use std::{
@@ -16,7 +16,16 @@ use rustix::{
     io::Errno,
 };
 
-use crate::{error::RecordingError, session::session_millis};
+use crate::{
+    error::RecordingError,
+    recipient::Recipients,
+    session::{is_session_id, session_millis},
+};
+
+/// How plain recordings end.
+const PLAIN: &str = ".cast";
+/// How sealed ones end.
+const SEALED: &str = ".sealed";
 
 /// Where recordings are kept. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -24,6 +33,7 @@ pub struct Store {
     dir: PathBuf,
     root: Arc<OwnedFd>,
     reserve: u64,
+    recipients: Option<Arc<Recipients>>,
 }
 
 impl Store {
@@ -57,7 +67,22 @@ impl Store {
             dir: dir.to_owned(),
             root: Arc::new(root),
             reserve,
+            recipients: None,
         })
+    }
+
+    /// The same store, whose new recordings are sealed to these recipients; with `None` they are plain.
+    #[must_use]
+    pub fn sealed_to(&self, recipients: Option<Arc<Recipients>>) -> Self {
+        Self {
+            recipients,
+            ..self.clone()
+        }
+    }
+
+    /// Whom new recordings are sealed to; `None` if they are plain.
+    pub(crate) fn recipients(&self) -> Option<&Recipients> {
+        self.recipients.as_deref()
     }
 
     /// The store's directory.
@@ -102,7 +127,7 @@ impl Store {
                 .join(year)
                 .join(month)
                 .join(day)
-                .join(file_name(session)),
+                .join(self.file_name(session)),
         )
     }
 
@@ -126,6 +151,15 @@ impl Store {
         })
     }
 
+    fn file_name(&self, session: &str) -> String {
+        let end = if self.recipients.is_some() {
+            SEALED
+        } else {
+            PLAIN
+        };
+        format!("{session}{end}")
+    }
+
     /// A new file and the directory that holds it, neither durable yet.
     pub(crate) fn create(&self, session: &str) -> Result<(File, OwnedFd, PathBuf), RecordingError> {
         let no_id = || RecordingError::SessionId(session.to_owned());
@@ -145,7 +179,12 @@ impl Store {
             | OFlags::APPEND
             | OFlags::NOFOLLOW
             | OFlags::CLOEXEC;
-        match openat(&day, file_name(session), flags, Mode::RUSR | Mode::WUSR) {
+        match openat(
+            &day,
+            self.file_name(session),
+            flags,
+            Mode::RUSR | Mode::WUSR,
+        ) {
             Ok(file) => Ok((File::from(file), day, path)),
             Err(Errno::EXIST) => Err(RecordingError::Exists(path)),
             Err(e) => Err(RecordingError::io(&path, "create it", e)),
@@ -168,8 +207,12 @@ fn subdirectory(above: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
     )
 }
 
-fn file_name(session: &str) -> String {
-    format!("{session}.cast")
+/// The session id in the name of a recording, plain or sealed; `None` for every other name.
+#[must_use]
+pub fn recording_id(name: &str) -> Option<&str> {
+    name.strip_suffix(PLAIN)
+        .or_else(|| name.strip_suffix(SEALED))
+        .filter(|id| is_session_id(id))
 }
 
 /// Year, month and day (UTC) of a session id.
@@ -204,11 +247,7 @@ fn children(dir: &Path, depth: usize) -> io::Result<Vec<PathBuf>> {
                     && name.bytes().all(|b| b.is_ascii_digit())
                     && entry.file_type()?.is_dir()
             }
-            _ => {
-                name.strip_suffix(".cast")
-                    .is_some_and(crate::session::is_session_id)
-                    && entry.file_type()?.is_file()
-            }
+            _ => recording_id(name).is_some() && entry.file_type()?.is_file(),
         };
         if fits {
             found.push(entry.path());

@@ -16,11 +16,14 @@ use rustix::{
 
 use crate::{
     chain::Head,
+    envelope::Envelope,
     error::{HeaderFault, RecordingError},
+    frames::Frames,
     header::Header,
     key::PublicKey,
     line::{Lines, Piece},
     proof::{self, Ending, Proof},
+    sealer::recording_tag,
     session::is_session_id,
 };
 
@@ -153,7 +156,8 @@ pub fn verify_stream(
         return Ok(not_ours(HeaderFault::Missing));
     };
     if first.cut {
-        let header_was_begun = first.bytes.starts_with(b"{\"version\":3");
+        let header_was_begun =
+            first.bytes.starts_with(b"{\"version\":3") || Envelope::begins(first.bytes);
         let verdict = if header_was_begun {
             Verdict::TruncatedAt {
                 offset: first.end(),
@@ -164,18 +168,20 @@ pub fn verify_stream(
         };
         return Ok(verdict);
     }
-    let header = match Header::parse(first.bytes) {
-        Ok(header) => header,
+    let (subject, frames) = match Subject::parse(first.bytes) {
+        Ok(found) => found,
         Err(fault) => return Ok(not_ours(fault)),
     };
-    if let Some(expected) = expected.filter(|expected| expected.session() != header.session) {
+    if let Some(expected) = expected.filter(|expected| expected.session() != subject.session) {
         return Ok(Verdict::Misfiled {
             name: expected.session().to_owned(),
-            session: header.session,
+            session: subject.session,
         });
     }
-    let mut verifier = Verifier::new(header, trusted, expected);
+    let mut verifier = Verifier::new(subject, trusted, expected);
     verifier.absorb(first.bytes);
+    lines.sealed = frames.is_some();
+    verifier.frames = frames;
     while let Some(piece) = lines.next()? {
         if let Err(verdict) = verifier.piece(&piece) {
             return Ok(verdict);
@@ -239,9 +245,44 @@ fn not_ours(fault: HeaderFault) -> Verdict {
     Verdict::NotARecording { fault }
 }
 
+/// Whose recording it is, and by which key it says to be proven.
+struct Subject {
+    session: String,
+    sealing_key: PublicKey,
+}
+
+impl Subject {
+    /// Reads the first line of a plain or of a sealed recording; of a sealed one the frames are to be counted.
+    fn parse(line: &[u8]) -> Result<(Self, Option<Frames>), HeaderFault> {
+        if !Envelope::begins(line) {
+            let header = Header::parse(line)?;
+            return Ok((
+                Self {
+                    session: header.session,
+                    sealing_key: header.sealing_key,
+                },
+                None,
+            ));
+        }
+        let envelope = Envelope::parse(line)?;
+        let sealing_key = envelope
+            .sealing_key()
+            .ok_or_else(|| HeaderFault::NotOurs("the sealing key is none".to_owned()))?;
+        let frames = Frames::new(recording_tag(line));
+        Ok((
+            Self {
+                session: envelope.session().to_owned(),
+                sealing_key,
+            },
+            Some(frames),
+        ))
+    }
+}
+
 /// What is known of a file at some offset.
 struct Verifier<'a> {
-    header: Header,
+    subject: Subject,
+    frames: Option<Frames>,
     trusted: bool,
     key: PublicKey,
     fingerprint: String,
@@ -262,10 +303,11 @@ struct Verifier<'a> {
 }
 
 impl<'a> Verifier<'a> {
-    fn new(header: Header, trusted: Option<&PublicKey>, expected: Option<&'a Head>) -> Self {
-        let key = *trusted.unwrap_or(&header.sealing_key);
+    fn new(subject: Subject, trusted: Option<&PublicKey>, expected: Option<&'a Head>) -> Self {
+        let key = *trusted.unwrap_or(&subject.sealing_key);
         Self {
-            header,
+            subject,
+            frames: None,
             trusted: trusted.is_some(),
             key,
             fingerprint: key.fingerprint(),
@@ -297,6 +339,14 @@ impl<'a> Verifier<'a> {
         self.absorb(piece.bytes);
         self.cut |= piece.cut;
         let line = piece.bytes;
+        if let Some(frames) = &mut self.frames {
+            match frames.take(piece) {
+                // What follows a missing frame only tells whether it stands elsewhere.
+                Ok(()) if frames.is_waiting() => return Ok(()),
+                Ok(()) => {}
+                Err(what) => return Err(self.altered(piece.end(), what)),
+            }
+        }
         if !(piece.begins && piece.ends && line.starts_with(b"# ")) {
             return Ok(());
         }
@@ -392,7 +442,7 @@ impl<'a> Verifier<'a> {
         self.hash();
         self.marks += 1;
         let mut head = Head::new(
-            self.header.session.clone(),
+            self.subject.session.clone(),
             self.offset,
             *self.hasher.finalize().as_bytes(),
         );
@@ -440,6 +490,9 @@ impl<'a> Verifier<'a> {
 
     /// The verdict at the end of the file.
     fn verdict(self) -> Verdict {
+        if self.frames.as_ref().is_some_and(Frames::is_waiting) {
+            return self.altered(self.offset, "a frame is missing");
+        }
         if let Some(expected) = self.expected {
             match self.as_expected {
                 None => {
@@ -466,7 +519,7 @@ impl<'a> Verifier<'a> {
         let proven = self.proven.max(self.expected.map_or(0, Head::offset));
         match (self.ended, self.sealed) {
             (Some((ending, _)), true) => Verdict::Intact {
-                session: self.header.session,
+                session: self.subject.session,
                 size: self.offset,
                 proofs: self.proofs,
                 key: self.fingerprint,

@@ -1,5 +1,5 @@
-//! In: a directory, usually crates/recording/fixtures.
-//! Out: the good recordings (minimal, full, odd) and, from `full`, one damaged file per fault.
+//! In: a directory, usually crates/recording/fixtures; `plain` or `sealed`.
+//! Out: the good recordings (minimal, full, odd; sealed, quorum) and, from one of them, one damaged file per fault.
 //! Never: a key that seals anything else: its seed is 32 times the byte 1, for everybody to know.
 #![allow(
     clippy::unwrap_used,
@@ -13,10 +13,15 @@ use std::{fs, path::Path};
 use ampgate_recording::{Exit, Head, Header, LiveRecording, PublicKey, Signature, Store, Stream};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
+mod sealed;
+
 fn main() {
-    let dir = std::env::args().nth(1).unwrap();
+    let [dir, form] = std::array::from_fn(|n| std::env::args().nth(n + 1).unwrap());
     let dir = Path::new(&dir);
     let work = tempfile::tempdir().unwrap();
+    if form == "sealed" {
+        return sealed::make(dir, work.path());
+    }
     for (name, make) in [
         ("minimal", minimal as fn(&Path) -> Vec<u8>),
         ("full", full),

@@ -1,0 +1,140 @@
+//! In: the section [recording]. Out: where recordings go, whom they are sealed to, how long anything may wait for them.
+//! Never: an auditor's private key.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ampgate_access::table::Table;
+use ampgate_recording::Recipients;
+
+use super::units::{duration, path, show_duration, show_size, size};
+
+/// What of the operator's input is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// Counted, not kept: passwords are typed there.
+    Never,
+    /// Kept where there is no terminal: scripts piped into a shell, uploads.
+    WithoutPty,
+    /// Kept everywhere, passwords included.
+    Always,
+}
+
+impl Input {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "never" => Ok(Self::Never),
+            "without-pty" => Ok(Self::WithoutPty),
+            "always" => Ok(Self::Always),
+            _ => Err(format!(
+                "\"{text}\" is none of \"never\", \"without-pty\", \"always\""
+            )),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::WithoutPty => "without-pty",
+            Self::Always => "always",
+        }
+    }
+
+    /// Whether the input of a channel is kept.
+    #[must_use]
+    pub fn keeps(self, pty: bool) -> bool {
+        match self {
+            Self::Never => false,
+            Self::WithoutPty => !pty,
+            Self::Always => true,
+        }
+    }
+}
+
+/// Where recordings go and how long anything may wait for them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Recording {
+    pub directory: PathBuf,
+    /// Free bytes below which new sessions are refused.
+    pub reserve: u64,
+    /// A session whose recording passes this many bytes ends with a sentence.
+    pub max_size: u64,
+    pub input: Input,
+    /// How long a disk or the signer may make a session wait before it ends.
+    pub deadline: Duration,
+    /// Whom new recordings are sealed to; without anybody they are plain.
+    pub recipients: Option<Arc<Recipients>>,
+}
+
+/// Reads the section.
+pub fn read(s: Table<'_, '_>, base: &Path) -> Recording {
+    let value = Recording {
+        directory: path(&s, "directory", "recordings", base),
+        reserve: size(&s, "reserve", 512 << 20),
+        max_size: size(&s, "max_size", 64 << 30),
+        input: s
+            .parsed_if_there("input", Input::parse)
+            .unwrap_or(Input::Never),
+        deadline: duration(
+            &s,
+            "deadline",
+            Duration::from_secs(20),
+            Duration::from_secs(1)..=Duration::from_secs(600),
+        ),
+        recipients: recipients(&s).map(Arc::new),
+    };
+    s.end();
+    value
+}
+
+fn recipients(s: &Table<'_, '_>) -> Option<Recipients> {
+    let keys = s.strings("recipients");
+    let needed = s.integer("recipients_needed", 1, 64);
+    if keys.is_empty() {
+        // An empty list is somebody who thinks that recordings are sealed.
+        if s.has("recipients") || needed.is_some() {
+            s.fault(
+                s.span(),
+                "`recipients` names nobody: give the auditors' age public keys, or leave it and `recipients_needed` out for plain recordings",
+            );
+        }
+        return None;
+    }
+    for key in &keys {
+        if let Err(fault) = Recipients::new(&[key.value], 1) {
+            s.fault(key.span.clone(), fault.to_string());
+            return None;
+        }
+    }
+    let texts: Vec<_> = keys.iter().map(|key| key.value).collect();
+    let needed = usize::try_from(needed.unwrap_or(1)).unwrap_or(usize::MAX);
+    Recipients::new(&texts, needed)
+        .map_err(|fault| {
+            let first = keys.first().map_or(s.span(), |key| key.span.clone());
+            s.fault(first, fault.to_string());
+        })
+        .ok()
+}
+
+/// The section as it is in force.
+pub fn show(r: &Recording, out: &mut String) {
+    let _ = writeln!(
+        out,
+        "\n[recording]\ndirectory = {}\nreserve = {:?}\nmax_size = {:?}\ninput = {:?}\ndeadline = {:?}",
+        format_args!("{:?}", r.directory.display().to_string()),
+        show_size(r.reserve),
+        show_size(r.max_size),
+        r.input.name(),
+        show_duration(r.deadline)
+    );
+    if let Some(recipients) = &r.recipients {
+        let keys: Vec<_> = recipients.keys().collect();
+        let _ = writeln!(
+            out,
+            "recipients = {keys:?}\nrecipients_needed = {}",
+            recipients.needed()
+        );
+    }
+}

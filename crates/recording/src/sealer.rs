@@ -1,0 +1,191 @@
+//! In: the recipients, then the bytes of a cast, in order.
+//! Out: the first line of a sealed recording, then its frames: compressed, encrypted, numbered.
+//! Never: a key with which an earlier frame could be read again: each frame's key is forgotten with the frame.
+
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use zeroize::Zeroizing;
+use zstd::zstd_safe::{CCtx, CParameter};
+
+use crate::{
+    envelope::Envelope,
+    error::RecordingError,
+    escape::json,
+    frame::{FrameHead, HISTORY, PLAIN, TAG},
+    header::Header,
+    recipient::{DataKey, Recipients},
+};
+
+/// What stays of the history while nothing happens.
+const RESTING: usize = 4 << 10;
+/// zstd's level for frames that time closed: small ones, where size counts.
+const SMALL: i32 = 3;
+/// And for full ones, of which many follow each other.
+const BULK: i32 = 1;
+
+const CONTEXT_CHAIN: &str = "ampgate sealed recording v1: chain key from data key and first line";
+const CONTEXT_FRAME: &str = "ampgate sealed recording v1: frame key from chain key";
+const CONTEXT_NEXT: &str = "ampgate sealed recording v1: next chain key from chain key";
+
+/// By which frames of a recording are told from those of another: the begin of the hash of its first line.
+pub(crate) fn recording_tag(first_line: &[u8]) -> [u8; 8] {
+    let hash = blake3::hash(first_line);
+    let mut tag = [0; 8];
+    for (to, from) in tag.iter_mut().zip(hash.as_bytes()) {
+        *to = *from;
+    }
+    tag
+}
+
+/// The key that frame after frame moves on. What it was before cannot be computed from what it is.
+pub(crate) struct Ratchet(Zeroizing<[u8; 32]>);
+
+impl Ratchet {
+    /// Bound to the first line, so that it cannot be exchanged.
+    pub(crate) fn new(data_key: &DataKey, first_line: &[u8]) -> Self {
+        let mut material = Zeroizing::new([0; 64]);
+        let hash = blake3::hash(first_line);
+        for (to, from) in material
+            .iter_mut()
+            .zip(data_key.iter().chain(hash.as_bytes()))
+        {
+            *to = *from;
+        }
+        Self(Zeroizing::new(blake3::derive_key(
+            CONTEXT_CHAIN,
+            &*material,
+        )))
+    }
+
+    /// The key of the next frame, which is used once: its nonce is zero.
+    pub(crate) fn key(&mut self) -> Option<LessSafeKey> {
+        let key = Zeroizing::new(blake3::derive_key(CONTEXT_FRAME, &*self.0));
+        self.0 = Zeroizing::new(blake3::derive_key(CONTEXT_NEXT, &*self.0));
+        UnboundKey::new(&AES_256_GCM, &*key)
+            .ok()
+            .map(LessSafeKey::new)
+    }
+
+    pub(crate) fn nonce() -> Nonce {
+        Nonce::assume_unique_for_key([0; 12])
+    }
+}
+
+/// The last bytes of the cast, which compression may refer to.
+#[derive(Default)]
+pub(crate) struct History(Vec<u8>);
+
+impl History {
+    pub(crate) fn last(&self, bytes: usize) -> Option<&[u8]> {
+        self.0.get(self.0.len().checked_sub(bytes)?..)
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn push(&mut self, plain: &[u8]) {
+        self.0.extend_from_slice(plain);
+        self.shrink(HISTORY);
+    }
+
+    fn shrink(&mut self, to: usize) {
+        self.0.drain(..self.0.len().saturating_sub(to));
+    }
+}
+
+/// Makes the frames of one recording.
+pub(crate) struct Sealer {
+    ratchet: Ratchet,
+    recording: [u8; 8],
+    number: u32,
+    history: History,
+}
+
+impl Sealer {
+    /// A new data key for a recording, and its first line with a newline.
+    pub(crate) fn new(
+        header: &Header,
+        recipients: &Recipients,
+    ) -> Result<(Self, String), RecordingError> {
+        let (data_key, wrapped) = recipients.deal().map_err(RecordingError::Recipients)?;
+        let line = json(&Envelope::new(header, recipients.needed(), wrapped)) + "\n";
+        let sealer = Self {
+            ratchet: Ratchet::new(&data_key, line.as_bytes()),
+            recording: recording_tag(line.as_bytes()),
+            number: 0,
+            history: History::default(),
+        };
+        Ok((sealer, line))
+    }
+
+    /// One frame, head and all. `plain` is not empty and at most [`PLAIN`] long.
+    ///
+    /// # Errors
+    /// What could not be done; the recording is dead then.
+    pub(crate) fn frame(&mut self, plain: &[u8]) -> Result<Vec<u8>, &'static str> {
+        let history = self.history.last(self.history.len()).unwrap_or_default();
+        let level = if plain.len() < PLAIN { SMALL } else { BULK };
+        let mut frame = vec![0; crate::frame::HEAD];
+        frame.reserve(plain.len() + TAG);
+        let compressed = compress(plain, history, level, &mut frame).is_some();
+        if !compressed {
+            frame.extend_from_slice(plain);
+        }
+        let length = |n: usize| u32::try_from(n).map_err(|_| "too long");
+        self.number = self.number.checked_add(1).ok_or("too many frames")?;
+        let head = FrameHead {
+            compressed,
+            number: self.number,
+            recording: self.recording,
+            plain: length(plain.len())?,
+            history: if compressed {
+                length(history.len())?
+            } else {
+                0
+            },
+            sealed: length(frame.len() - crate::frame::HEAD + TAG)?,
+        }
+        .bytes();
+        let (front, body) = frame
+            .split_first_chunk_mut::<{ crate::frame::HEAD }>()
+            .ok_or("no head")?;
+        *front = head;
+        let key = self.ratchet.key().ok_or("no key")?;
+        let tag = key
+            .seal_in_place_separate_tag(Ratchet::nonce(), Aad::from(head), body)
+            .map_err(|_| "encryption failed")?;
+        frame.extend_from_slice(tag.as_ref());
+        self.history.push(plain);
+        Ok(frame)
+    }
+
+    /// Gives memory back while nothing happens.
+    pub(crate) fn rest(&mut self) {
+        self.history.shrink(RESTING);
+        self.history.0.shrink_to_fit();
+    }
+
+    /// Bytes of memory held.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.history.0.capacity()
+    }
+}
+
+/// Appends the compressed bytes; `None`, and nothing appended, where that makes them no smaller.
+fn compress(plain: &[u8], history: &[u8], level: i32, out: &mut Vec<u8>) -> Option<()> {
+    // A context lives as long as its history may be looked at: for this frame.
+    let mut context = CCtx::try_create()?;
+    context
+        .set_parameter(CParameter::CompressionLevel(level))
+        .ok()?;
+    // The frame's head has the size.
+    context
+        .set_parameter(CParameter::ContentSizeFlag(false))
+        .ok()?;
+    context.ref_prefix(history).ok()?;
+    let mut room = vec![0; plain.len().saturating_sub(1)];
+    let length = context.compress2(room.as_mut_slice(), plain).ok()?;
+    out.extend_from_slice(room.get(..length)?);
+    Some(())
+}
