@@ -3,7 +3,7 @@
 
   ampgate_read.py verify [--key SEALING.PUB] [--head OFFSET:BLAKE3] FILE…   one verdict a line
   ampgate_read.py cast --identity FILE… RECORDING                           the cast inside a sealed recording
-  ampgate_read.py keys --identity FILE… RECORDING                           its data key and chain keys, in hex
+  ampgate_read.py keys --identity FILE… RECORDING                           its data key, then chain and frame keys, in hex
 """
 
 import argparse
@@ -278,7 +278,7 @@ def data_key(header, files):
 
 
 def opened(data, files):
-    """(the chain key before it, the plain bytes) of each frame."""
+    """(the chain key before it, its own key, the plain bytes) of each frame."""
     first = data[:data.index(b"\n") + 1]
     chain = blake3.blake3(data_key(json.loads(first), files) + blake3.blake3(first).digest(),
                           derive_key_context=CHAIN).digest()
@@ -299,7 +299,7 @@ def opened(data, files):
             prefix = zstandard.ZstdCompressionDict(before, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
             plain = zstandard.ZstdDecompressor(dict_data=prefix if before else None).decompress(
                 plain, max_output_size=frame["plain"])
-        yield chain, plain
+        yield chain, key, plain
         chain = blake3.blake3(chain, derive_key_context=NEXT).digest()
         history = (history + plain)[-LARGEST:]
 
@@ -317,12 +317,12 @@ def main():
         if args.what == "verify":
             print(verify(data, open(args.key, encoding="ascii").read() if args.key else None, args.head))
         elif args.what == "cast":
-            for _, plain in opened(data, args.identity):
+            for _, _, plain in opened(data, args.identity):
                 sys.stdout.buffer.write(plain)
         else:
             print(data_key(json.loads(data[:data.index(b"\n")]), args.identity).hex())
-            for chain, _ in opened(data, args.identity):
-                print(chain.hex())
+            for chain, key, _ in opened(data, args.identity):
+                print(chain.hex(), key.hex(), sep="\n")
 
 
 main()

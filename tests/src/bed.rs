@@ -40,14 +40,14 @@ pub fn script(name: &str) -> PathBuf {
     project().join("tests/bed").join(name)
 }
 
-/// A program that `make setup` installed.
+/// A program that `make setup` installed, by its name or by its path below the tools.
 pub fn tool(name: &str) -> PathBuf {
     let base = std::env::var_os("AMPGATE_TOOLS")
         .map(PathBuf::from)
         .unwrap_or_else(|| {
             PathBuf::from(std::env::var_os("HOME").expect("HOME")).join(".cache/ampgate-tools")
         });
-    ["venv/bin", "bin"]
+    ["venv/bin", "bin", ""]
         .iter()
         .map(|d| base.join(d).join(name))
         .find(|p| p.exists())

@@ -9,7 +9,7 @@ use base64_simd::STANDARD;
 use blahaj::{Share, Sharks};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// Bytes of a data key.
 pub(crate) const KEY: usize = 32;
@@ -18,8 +18,8 @@ const MOST: usize = 64;
 /// No identity file is larger.
 const LARGEST_FILE: usize = 64 << 10;
 
-/// The key of one recording.
-pub(crate) type DataKey = Zeroizing<[u8; KEY]>;
+/// The key of one recording. On the heap: what is moved leaves no copy behind.
+pub(crate) type DataKey = Zeroizing<Vec<u8>>;
 
 /// What is wrong with recipients or identities, or why they cannot open a recording.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +27,11 @@ pub enum RecipientError {
     /// Not an X25519 public key of age.
     #[error("{0:?} is no recipient; give an age public key (age1…), as \"age-keygen\" prints it")]
     Recipient(String),
+    /// An identity where a recipient belongs; it is not repeated.
+    #[error(
+        "this is a private key; it belongs to an auditor, never to a gateway: make a new one, and give its public half (age1…)"
+    )]
+    Private,
     /// A kind of recipient that nothing here could open.
     #[error(
         "{0:?} is a post-quantum or plugin recipient, which ampgate-replay could not open; give an X25519 key (age1 and 58 more characters)"
@@ -94,6 +99,9 @@ impl Recipients {
         for text in keys {
             let key: x25519::Recipient = text.as_ref().trim().parse().map_err(|_| {
                 let text = text.as_ref().to_owned();
+                if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
+                    return RecipientError::Private;
+                }
                 if ["age1pq", "age1tagpq", "age1tag", "age1yubikey"]
                     .iter()
                     .any(|kind| text.starts_with(kind))
@@ -133,15 +141,15 @@ impl Recipients {
 
     /// A new data key, and what each recipient gets of it.
     pub(crate) fn deal(&self) -> Result<(DataKey, Vec<Wrapped>), RecipientError> {
-        let mut key = DataKey::default();
+        let mut key = DataKey::new(vec![0; KEY]);
         SystemRandom::new()
-            .fill(&mut *key)
+            .fill(&mut key)
             .map_err(|_| RecipientError::Unmade("no random numbers"))?;
-        let mut parts = self.parts(&key);
+        let parts = self.parts(&key);
         let wrapped = self
             .all
             .iter()
-            .zip(&parts)
+            .zip(parts.iter())
             .map(|((recipient, to), part)| {
                 let sealed = age::encrypt(to, part)
                     .map_err(|_| RecipientError::Unmade("age refused to wrap it"))?;
@@ -151,20 +159,16 @@ impl Recipients {
                 })
             })
             .collect::<Result<_, _>>()?;
-        parts.zeroize();
         Ok((key, wrapped))
     }
 
     /// The key itself for everybody; or to each a share: its number, then as many bytes as the key has.
-    fn parts(&self, key: &DataKey) -> Vec<Vec<u8>> {
+    fn parts(&self, key: &DataKey) -> Zeroizing<Vec<Vec<u8>>> {
         if self.needed == 1 {
-            return self.all.iter().map(|_| key.to_vec()).collect();
+            return Zeroizing::new(self.all.iter().map(|_| key.to_vec()).collect());
         }
-        Sharks(self.needed)
-            .dealer(&**key)
-            .take(self.all.len())
-            .map(|share| Vec::from(&share))
-            .collect()
+        let shares = Sharks(self.needed).dealer(key).take(self.all.len());
+        Zeroizing::new(shares.map(|share| Vec::from(&share)).collect())
     }
 }
 
@@ -279,12 +283,7 @@ fn combine(parts: &[Zeroizing<Vec<u8>>], needed: usize) -> Option<DataKey> {
             .ok()?;
         Zeroizing::new(Sharks(u8::try_from(needed).ok()?).recover(&shares).ok()?)
     };
-    let mut data_key = DataKey::default();
-    if key.len() != KEY {
-        return None;
-    }
-    data_key.copy_from_slice(&key);
-    Some(data_key)
+    (key.len() == KEY).then_some(key)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Never: a key with which an earlier frame could be read again: each frame's key is forgotten with the frame.
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 use zstd::zstd_safe::{CCtx, CParameter};
 
 use crate::{
@@ -37,30 +37,30 @@ pub(crate) fn recording_tag(first_line: &[u8]) -> [u8; 8] {
 }
 
 /// The key that frame after frame moves on. What it was before cannot be computed from what it is.
-pub(crate) struct Ratchet(Zeroizing<[u8; 32]>);
+pub(crate) struct Ratchet(Zeroizing<Vec<u8>>);
 
 impl Ratchet {
     /// Bound to the first line, so that it cannot be exchanged.
     pub(crate) fn new(data_key: &DataKey, first_line: &[u8]) -> Self {
-        let mut material = Zeroizing::new([0; 64]);
-        let hash = blake3::hash(first_line);
-        for (to, from) in material
-            .iter_mut()
-            .zip(data_key.iter().chain(hash.as_bytes()))
-        {
-            *to = *from;
-        }
-        Self(Zeroizing::new(blake3::derive_key(
+        let mut chain = Zeroizing::new(vec![0; 32]);
+        derive(
             CONTEXT_CHAIN,
-            &*material,
-        )))
+            &[data_key, blake3::hash(first_line).as_bytes()],
+            &mut chain,
+        );
+        scrub();
+        Self(chain)
     }
 
-    /// The key of the next frame, which is used once: its nonce is zero.
+    /// The key of the next frame, which is used once: its nonce is zero. Whoever is done with it calls [`scrub`].
+    #[inline(never)]
     pub(crate) fn key(&mut self) -> Option<LessSafeKey> {
-        let key = Zeroizing::new(blake3::derive_key(CONTEXT_FRAME, &*self.0));
-        self.0 = Zeroizing::new(blake3::derive_key(CONTEXT_NEXT, &*self.0));
-        UnboundKey::new(&AES_256_GCM, &*key)
+        let mut key = Zeroizing::new(vec![0; 32]);
+        derive(CONTEXT_FRAME, &[&self.0], &mut key);
+        let mut next = Zeroizing::new(vec![0; 32]);
+        derive(CONTEXT_NEXT, &[&self.0], &mut next);
+        self.0 = next;
+        UnboundKey::new(&AES_256_GCM, &key)
             .ok()
             .map(LessSafeKey::new)
     }
@@ -68,6 +68,26 @@ impl Ratchet {
     pub(crate) fn nonce() -> Nonce {
         Nonce::assume_unique_for_key([0; 12])
     }
+}
+
+/// BLAKE3's key derivation, without a copy of anything in what is freed.
+#[inline(never)]
+fn derive(context: &str, material: &[&[u8]], to: &mut [u8]) {
+    let mut hasher = blake3::Hasher::new_derive_key(context);
+    for part in material {
+        hasher.update(part);
+    }
+    let mut out = hasher.finalize_xof();
+    out.fill(to);
+    out.zeroize();
+    hasher.zeroize();
+}
+
+/// Overwrites what the calls before it have left on this thread's stack: ciphers and hashes keep no promise about it.
+#[inline(never)]
+pub(crate) fn scrub() {
+    let mut stack = [0_u8; 32 << 10];
+    std::hint::black_box(&mut stack);
 }
 
 /// The last bytes of the cast, which compression may refer to.
@@ -123,6 +143,13 @@ impl Sealer {
     /// # Errors
     /// What could not be done; the recording is dead then.
     pub(crate) fn frame(&mut self, plain: &[u8]) -> Result<Vec<u8>, &'static str> {
+        let frame = self.make_frame(plain);
+        scrub();
+        frame
+    }
+
+    #[inline(never)]
+    fn make_frame(&mut self, plain: &[u8]) -> Result<Vec<u8>, &'static str> {
         let history = self.history.last(self.history.len()).unwrap_or_default();
         let level = if plain.len() < PLAIN { SMALL } else { BULK };
         let mut frame = vec![0; crate::frame::HEAD];
