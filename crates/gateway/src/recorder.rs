@@ -23,7 +23,11 @@ use crate::session::Visit;
 const BEHIND: Duration = Duration::from_secs(1);
 
 /// A sealed recording's frame is closed when its oldest byte is this old; the rest of the second is the disk's.
-const FRAME_AFTER: Duration = Duration::from_millis(500);
+const FRAME_AFTER: Duration = Duration::from_millis(600);
+
+/// A sealed recording gets a proof at most this often. Nobody without its key can forge a frame in between, and a proof
+/// is larger than what somebody types meanwhile.
+const SEALED_PROOF_EVERY: Duration = Duration::from_secs(10);
 
 /// A signer that does not seal is asked again after this.
 const SEAL_AGAIN: Duration = Duration::from_millis(200);
@@ -46,6 +50,8 @@ pub struct Recorder {
     synced: Notify,
     /// Something was committed since the last proof.
     unproven: AtomicBool,
+    /// For a sealed recording: milliseconds after `began` of its last proof.
+    proven: Option<AtomicU64>,
 }
 
 /// How a closed recording ended.
@@ -66,6 +72,7 @@ impl Recorder {
         let config = gateway.config();
         let (deadline, max_size) = (config.recording.deadline, config.recording.max_size);
         let input_kept = config.recording.input.keeps(asked.terminal.is_some());
+        let is_sealed = config.recording.recipients.is_some();
         let store = gateway.store.sealed_to(config.recording.recipients.clone());
         let opening = tokio::task::spawn_blocking(move || LiveRecording::open(&store, &header));
         let live = match tokio::time::timeout(deadline, opening).await {
@@ -89,6 +96,7 @@ impl Recorder {
             began: Instant::now(),
             synced: Notify::new(),
             unproven: AtomicBool::new(true),
+            proven: is_sealed.then(AtomicU64::default),
         }))
     }
 
@@ -132,9 +140,14 @@ impl Recorder {
         Ok(())
     }
 
+    /// Milliseconds since the recording was opened.
+    fn millis(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
+    }
+
     /// Notes that something was written that the disk may not have yet.
     fn is_behind(&self) {
-        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1;
+        let now = self.millis() + 1;
         let _ = self
             .unsynced_since
             .compare_exchange(0, now, Ordering::AcqRel, Ordering::Relaxed);
@@ -248,6 +261,12 @@ impl Recorder {
 
     /// The head to be signed, if anything happened since the last one.
     pub fn unproven_head(&self) -> Option<Result<Head, Trouble>> {
+        if let Some(proven) = &self.proven {
+            let since = self.millis().saturating_sub(proven.load(Ordering::Relaxed));
+            if u128::from(since) < SEALED_PROOF_EVERY.as_millis() {
+                return None;
+            }
+        }
         if !self.unproven.swap(false, Ordering::Relaxed) {
             return None;
         }
@@ -265,6 +284,9 @@ impl Recorder {
         match self.live().as_mut() {
             Some(live) => live.prove(head, signature).map_err(|e| failed(&e))?,
             None => return Ok(()),
+        }
+        if let Some(proven) = &self.proven {
+            proven.store(self.millis(), Ordering::Relaxed);
         }
         self.is_behind();
         Ok(())

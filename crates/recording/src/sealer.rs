@@ -18,9 +18,9 @@ use crate::{
 /// What stays of the history while nothing happens.
 const RESTING: usize = 4 << 10;
 /// zstd's level for frames that time closed: small ones, where size counts.
-const SMALL: i32 = 3;
+const SMALL: i32 = 9;
 /// And for full ones, of which many follow each other.
-const BULK: i32 = 1;
+const BULK: i32 = 7;
 
 const CONTEXT_CHAIN: &str = "ampgate sealed recording v1: chain key from data key and first line";
 const CONTEXT_FRAME: &str = "ampgate sealed recording v1: frame key from chain key";
