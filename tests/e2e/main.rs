@@ -9,6 +9,7 @@
 
 mod active;
 mod admin;
+mod anchors;
 mod attacks;
 mod cloud_faults;
 mod doctor;

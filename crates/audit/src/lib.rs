@@ -6,6 +6,7 @@
 //! The journal is the truth and fails closed. The index is a copy: it may be lost, it is rebuilt, and nothing ever waits
 //! for it. `docs/AUDIT-EVENTS.md` is the format's document.
 
+mod anchor;
 mod error;
 mod event;
 mod feed;
@@ -23,6 +24,7 @@ mod segment;
 mod text;
 mod verify;
 
+pub use anchor::Anchor;
 pub use error::AuditError;
 pub use event::{About, Event};
 pub use feed::Feed;

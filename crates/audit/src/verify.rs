@@ -15,8 +15,8 @@ use std::path::Path;
 /// What the auditor brings along.
 #[derive(Clone, Debug, Default)]
 pub struct VerifyOptions {
-    /// A head noted earlier or elsewhere: that line must be there, with that hash.
-    pub anchor: Option<JournalHead>,
+    /// Heads noted earlier or elsewhere: each of these lines must be there, with that hash.
+    pub anchors: Vec<JournalHead>,
     /// The last line before the oldest segment, where older ones were archived.
     pub after: Option<JournalHead>,
     /// The Ed25519 public key (32 bytes) that `journal.sealed` events must be signed with. Without it seals are not
@@ -193,9 +193,12 @@ pub fn verify_journal(dir: &Path, options: &VerifyOptions) -> Result<JournalRepo
         },
         last: options.after.unwrap_or(JournalHead::EMPTY),
         before: None,
-        anchored: options
-            .anchor
-            .is_none_or(|anchor| Some(anchor) == options.after),
+        anchors: options
+            .anchors
+            .iter()
+            .filter(|anchor| Some(**anchor) != options.after)
+            .copied()
+            .collect(),
         recent: Vec::new(),
     };
     for segment in segments {
@@ -212,7 +215,8 @@ struct Walk<'a> {
     last: JournalHead,
     /// Where it stands.
     before: Option<(String, u64)>,
-    anchored: bool,
+    /// Those whose line has not come yet.
+    anchors: Vec<JournalHead>,
     /// The last heads, for seals: a seal comes at most this many lines after its head.
     recent: Vec<JournalHead>,
 }
@@ -309,18 +313,16 @@ impl Walk<'_> {
     }
 
     fn check_anchor(&mut self) {
-        let Some(anchor) = self
-            .options
-            .anchor
-            .filter(|anchor| anchor.seq == self.last.seq)
-        else {
-            return;
-        };
-        self.anchored = true;
-        if anchor != self.last {
+        let last = self.last;
+        let mut differs = false;
+        self.anchors.retain(|anchor| {
+            differs |= anchor.seq == last.seq && *anchor != last;
+            anchor.seq != last.seq
+        });
+        if differs {
             self.report
                 .faults
-                .push(JournalFault::AnchorDiffers { seq: anchor.seq });
+                .push(JournalFault::AnchorDiffers { seq: last.seq });
         }
     }
 
@@ -409,12 +411,13 @@ impl Walk<'_> {
 
     fn end(&mut self) {
         self.report.head = (self.last.seq > 0).then_some(self.last);
-        let Some(anchor) = self.options.anchor.filter(|_| !self.anchored) else {
+        // One is enough to tell; the newest tells most.
+        let Some(anchor) = self.anchors.iter().map(|anchor| anchor.seq).max() else {
             return;
         };
         self.report.faults.push(JournalFault::Truncated {
             last: self.last.seq,
-            anchor: anchor.seq,
+            anchor,
         });
     }
 }

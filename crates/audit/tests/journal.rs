@@ -85,7 +85,7 @@ fn verify(dir: &Path, anchor: Option<JournalHead>) -> JournalReport {
     verify_journal(
         dir,
         &VerifyOptions {
-            anchor,
+            anchors: anchor.into_iter().collect(),
             ..VerifyOptions::default()
         },
     )
@@ -417,7 +417,7 @@ fn a_journal_written_anew_is_told_by_the_anchor_and_by_the_seal() {
     drop(journal);
     let options = VerifyOptions {
         sealing_key: Some(public),
-        anchor: Some(head),
+        anchors: vec![head],
         after: None,
     };
     let report = verify_journal(dir.path(), &options).unwrap();

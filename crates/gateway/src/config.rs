@@ -1,6 +1,7 @@
 //! In: `ampgate.toml`. Out: `Config`, every setting with its default, or every fault of the file at once.
 //! Never: reads another file, opens a socket, or takes a key it does not know.
 
+mod anchor;
 pub mod hostkeys;
 mod keystone;
 mod octavia;
@@ -17,6 +18,7 @@ use ampgate_access::table::{self, Faults, Table};
 use ampgate_access::{Amphora, Fault, LoginUser};
 use ampgate_inventory::Settings;
 
+pub use anchor::Anchors;
 use hostkeys::Hostkeys;
 pub use keystone::Keystone;
 pub use reach::{Reach, Via};
@@ -44,6 +46,8 @@ pub struct Config {
     pub signer: Signer,
     pub recording: Recording,
     pub state: PathBuf,
+    /// Where the journal's signed head is left, if anywhere.
+    pub anchors: Option<Anchors>,
     pub control: Control,
     pub limits: Limits,
     pub upstream: Upstream,
@@ -172,6 +176,10 @@ impl Config {
             users: path(&top, "users", "users.toml", base),
             inventory,
             state: path(&top, "state", "state", base),
+            anchors: top
+                .has("anchor")
+                .then(|| top.section("anchor"))
+                .and_then(|section| anchor::read(section, base)),
             host_keys: {
                 let s = top.section("host_keys");
                 let value = HostKeys {
@@ -383,6 +391,9 @@ impl Config {
             let _ = writeln!(out, "agent = {}", path(agent));
         }
         recording::show(&self.recording, &mut out);
+        if let Some(anchors) = &self.anchors {
+            anchor::show(anchors, &mut out);
+        }
         let _ = writeln!(
             out,
             "\n[control]\nsocket = {}\nadmins = {}",

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use ampgate_access::SessionId;
-use ampgate_audit::{Event, Feed, Index, Journal, KeyMemory, Pins};
+use ampgate_audit::{Anchor, Event, Feed, Index, Journal, KeyMemory, Pins};
 use ampgate_inventory::Live;
 use ampgate_recording::{PublicKey, Signature, Store};
 use ampgate_signer::SealClient;
@@ -62,6 +62,7 @@ pub struct Gateway {
     draining: AtomicBool,
     journal_failed: AtomicBool,
     journal_sealed: AtomicU64,
+    anchor: Mutex<Option<Anchor>>,
     pub totals: Totals,
 }
 
@@ -134,6 +135,7 @@ impl Gateway {
             draining: AtomicBool::new(false),
             journal_failed: AtomicBool::new(false),
             journal_sealed: AtomicU64::new(0),
+            anchor: Mutex::new(None),
             totals: Totals::default(),
         }))
     }
@@ -184,6 +186,14 @@ impl Gateway {
             return Ok(());
         }
         let signature = self.seal(&head.message()).await?;
+        let anchor = Anchor::new(
+            &self.name,
+            Timestamp::now(),
+            head,
+            &self.sealing_key.fingerprint(),
+            &signature,
+        );
+        *self.anchor.lock().unwrap_or_else(PoisonError::into_inner) = Some(anchor);
         match self
             .journal
             .append_seal(&head, &signature, &self.sealing_key.fingerprint())
@@ -195,6 +205,14 @@ impl Gateway {
             Err(error) => self.journal_is_lost(&error.to_string()),
         }
         Ok(())
+    }
+
+    /// The journal's last signed head.
+    pub fn anchor(&self) -> Option<Anchor> {
+        self.anchor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn journal_is_lost(&self, error: &str) {

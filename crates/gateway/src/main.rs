@@ -4,6 +4,7 @@
 
 mod active;
 mod admit;
+mod anchor;
 mod ask;
 mod attempts;
 mod bridge;

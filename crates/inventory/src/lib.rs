@@ -52,6 +52,9 @@ mod barbican;
 
 mod joined;
 
+// Where the journal's anchors are left.
+mod post;
+
 // Operators, as Keystone knows them.
 mod directory;
 mod identity;
@@ -78,6 +81,7 @@ pub use joined::Joined;
 pub use known::Known;
 pub use live::Live;
 pub use operators::{Admitted, NotIn, OperatorSettings, Operators, Receipt, Token, Verdict};
+pub use post::Post;
 pub use secret::Secret;
 pub use settings::Settings;
 

@@ -37,7 +37,7 @@ pub fn is_one(dir: &Path) -> bool {
 pub fn verify(
     dir: &Path,
     stores: &[PathBuf],
-    anchor: Option<JournalHead>,
+    anchors: Vec<JournalHead>,
     trust: &Trust,
     any_key: bool,
     report: &mut Report<impl Write>,
@@ -50,7 +50,7 @@ pub fn verify(
         );
     }
     let options = VerifyOptions {
-        anchor,
+        anchors,
         after: None,
         sealing_key: trust.first().map(|key| *key.raw()),
     };

@@ -4,14 +4,15 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, BufWriter, Write},
+    fs::File,
+    io::{self, BufRead, BufReader, BufWriter, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use ampgate_audit::JournalHead;
+use ampgate_audit::{Anchor, JournalHead};
 use ampgate_recording::Head;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
 
 /// Say whether recordings are as they were sealed; each kind of damage has its own exit status
 #[derive(Args)]
-#[command(after_help = format!("Examples:\n  ampgate-replay verify --key sealing.pub 01KAS2….cast\n  ampgate-replay verify recordings                            (finds keys/sealing.pub beside the store)\n  ampgate-replay verify --journal state/journal --store recordings\n  ampgate-replay verify --journal state/journal --anchor 812:9f3c… --store recordings\n\n{}", verdict::help()))]
+#[command(after_help = format!("Examples:\n  ampgate-replay verify --key sealing.pub 01KAS2….cast\n  ampgate-replay verify recordings                            (finds keys/sealing.pub beside the store)\n  ampgate-replay verify --journal state/journal --store recordings\n  ampgate-replay verify --journal state/journal --anchor 812:9f3c… --store recordings\n  ampgate-replay verify --journal state/journal --anchors /var/log/ampgate-anchors --store recordings\n\n{}", verdict::help()))]
 pub struct Verify {
     /// Recordings, and directories of them (everything below that ends in .cast); also a journal's directory
     #[arg(required_unless_present_any = ["journal", "store"])]
@@ -41,6 +42,9 @@ pub struct Verify {
     /// A head of the journal that was noted elsewhere: only this shows that its end was not cut off
     #[arg(long, value_name = "SEQ:HASH", value_parser = anchor)]
     anchor: Option<JournalHead>,
+    /// A file in which the gateway's anchors were kept, a syslog for instance: each that the sealing key signed must be in the journal
+    #[arg(long, value_name = "FILE", requires = "journal")]
+    anchors: Option<PathBuf>,
     /// Print intact recordings, too
     #[arg(short, long)]
     verbose: bool,
@@ -98,14 +102,11 @@ impl Verify {
         let trust = self.keys.load(near)?;
         let mut worst = Status::Intact;
         if let Some(journal) = &journal {
-            worst = journal::verify(
-                journal,
-                &paths,
-                self.anchor,
-                &trust,
-                self.any_key,
-                &mut report,
-            )?;
+            let mut anchors: Vec<_> = self.anchor.into_iter().collect();
+            if let Some(file) = &self.anchors {
+                anchors.extend(kept_anchors(file, &trust)?);
+            }
+            worst = journal::verify(journal, &paths, anchors, &trust, self.any_key, &mut report)?;
         } else {
             for path in &paths {
                 self.path(path, &trust, &mut report)?;
@@ -184,6 +185,34 @@ pub fn file(
     };
     report.add(&text::path(path), status, &sentence)?;
     Ok(())
+}
+
+/// The anchors of a file, as far as a trusted key signed them; the others are counted and passed over.
+fn kept_anchors(file: &Path, trust: &Trust) -> Result<Vec<JournalHead>> {
+    let name = text::path(file);
+    let key = trust
+        .first()
+        .context("anchors count only with the sealing key that signed them; give it with --key")?;
+    let input = File::open(file).with_context(|| format!("cannot read the anchors {name}"))?;
+    let (mut heads, mut others) = (Vec::new(), 0_u64);
+    for line in BufReader::new(input).split(b'\n') {
+        let line = line.with_context(|| format!("cannot read the anchors {name}"))?;
+        match Anchor::find(&String::from_utf8_lossy(&line)) {
+            None => {}
+            Some(anchor) => match anchor.head(key.raw()) {
+                Some(head) => heads.push(head),
+                None => others += 1,
+            },
+        }
+    }
+    if heads.is_empty() {
+        bail!("{name} has no anchor that the trusted sealing key signed");
+    }
+    source::complain(&format!(
+        "{} anchors of {name}, {others} of other keys passed over",
+        heads.len()
+    ));
+    Ok(heads)
 }
 
 fn total(counts: &BTreeMap<Status, u64>) -> String {

@@ -31,7 +31,7 @@ fuzz_target!(|bytes: &[u8]| {
             let _ = verify_journal(
                 dir.path(),
                 &VerifyOptions {
-                    anchor: Some(before),
+                    anchors: vec![before],
                     ..VerifyOptions::default()
                 },
             );

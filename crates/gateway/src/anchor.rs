@@ -1,0 +1,110 @@
+//! In: the journal's head, signed. Out: the same, each minute, in places that the gateway's root cannot rewrite.
+//! Never: holds anything up: a place that does not answer is told of once, and gets the next anchor.
+
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ampgate_audit::Anchor;
+use ampgate_inventory::Post;
+use jiff::Timestamp;
+
+use crate::config::Anchors;
+use crate::gateway::Gateway;
+
+/// A place must have taken its anchor within this.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Without anything configured, whether there is something now is looked at this often.
+const IDLE: Duration = Duration::from_secs(5);
+/// Facility log audit (13), severity notice (5): RFC 5424 section 6.2.1.
+const PRIORITY: u8 = 13 * 8 + 5;
+
+/// Leaves an anchor wherever one is wanted. Runs for ever.
+pub async fn keep(gateway: Arc<Gateway>) {
+    let mut told = BTreeSet::new();
+    let mut last = None;
+    loop {
+        let config = gateway.config();
+        let Some(anchors) = &config.anchors else {
+            tokio::time::sleep(IDLE).await;
+            continue;
+        };
+        if let Some(anchor) = gateway.anchor()
+            && last.as_ref() != Some(&anchor)
+        {
+            leave(anchors, &anchor, &mut told).await;
+            last = Some(anchor);
+        }
+        tokio::time::sleep(anchors.every).await;
+    }
+}
+
+async fn leave(anchors: &Anchors, anchor: &Anchor, told: &mut BTreeSet<&'static str>) {
+    let line = anchor.line();
+    let mut outcomes = Vec::new();
+    if let Some(path) = anchors.file.clone() {
+        let line = line.clone();
+        outcomes.push(("file", blocking(move || append(&path, &line)).await));
+    }
+    if let Some(path) = anchors.syslog.clone() {
+        let line = line.clone();
+        outcomes.push(("syslog", blocking(move || syslog(&path, &line)).await));
+    }
+    if let Some(url) = &anchors.https {
+        let post = Post::new(url, anchors.ca_file.as_deref());
+        let outcome = match post {
+            Ok(post) => post
+                .leave(line.into_bytes())
+                .await
+                .map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        outcomes.push(("https", outcome));
+    }
+    for (place, outcome) in outcomes {
+        match outcome {
+            Ok(()) if told.remove(place) => tracing::info!(place, "anchors are taken again"),
+            Ok(()) => {}
+            // Once for each time that it begins to fail.
+            Err(error) if told.insert(place) => {
+                tracing::warn!(place, error, "an anchor of the journal was not taken");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+async fn blocking(
+    work: impl FnOnce() -> std::io::Result<()> + Send + 'static,
+) -> Result<(), String> {
+    match tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(work)).await {
+        Ok(Ok(outcome)) => outcome.map_err(|error| error.to_string()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(late) => Err(late.to_string()),
+    }
+}
+
+fn append(path: &Path, line: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o640)
+        .open(path)?;
+    file.write_all(format!("{line}\n").as_bytes())?;
+    file.sync_data()
+}
+
+/// As syslog(3) does it on Linux: one datagram, with tag and process id.
+fn syslog(path: &PathBuf, line: &str) -> std::io::Result<()> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    let pid = std::process::id();
+    let time = Timestamp::now().strftime("%b %e %H:%M:%S");
+    let message = format!("<{PRIORITY}>{time} ampgate-anchor[{pid}]: {line}");
+    socket.send_to(message.as_bytes(), path).map(drop)
+}
