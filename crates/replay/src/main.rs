@@ -7,34 +7,45 @@ use std::{io, process::ExitCode};
 use clap::{Parser, Subcommand};
 
 mod cat;
+mod crew;
 mod draw;
 mod export;
+mod filter;
 mod find;
+mod finder;
 mod glyph;
+mod index;
 mod journal;
 mod keys;
 mod lines;
 mod list;
 mod play;
 mod player;
+mod query;
+mod rendered;
+mod scan;
 mod screen;
+mod search;
+mod shell;
 mod source;
 mod status;
+mod svg;
 mod text;
 mod timeline;
 mod trust;
 mod tty;
 mod verdict;
 mod verify;
+mod watch;
 
-/// The auditor's tool: lists, plays, verifies and exports the recordings of an ampgate gateway.
+/// The auditor's tool: lists, searches, plays, verifies and exports the recordings of an ampgate gateway.
 ///
 /// It works on files alone, on any machine, without the gateway. Nothing recorded acts on your terminal.
 #[derive(Parser)]
 #[command(
     name = "ampgate-replay",
     version,
-    after_help = "Examples:\n  ampgate-replay list /var/lib/ampgate/recordings --user alice --since 7d\n  ampgate-replay verify --key sealing.pub recordings\n  ampgate-replay verify --journal state/journal --store recordings\n  ampgate-replay play recordings/2026/11/23/01KAS2….cast\n  ampgate-replay cat --timestamps FILE | less\n\nEach command has its own --help. docs/AUDITOR.md is the auditor's page."
+    after_help = "Examples:\n  ampgate-replay list /var/lib/ampgate/recordings --user alice --since 7d\n  ampgate-replay search 'connection refused' recordings --since 7d\n  ampgate-replay verify --key sealing.pub recordings\n  ampgate-replay verify --journal state/journal --store recordings\n  ampgate-replay play recordings/2026/11/23/01KAS2….cast\n  ampgate-replay cat --timestamps FILE | less\n\nEach command has its own --help. docs/AUDITOR.md is the auditor's page."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -44,6 +55,8 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     List(list::List),
+    Search(search::Search),
+    Index(index::Index),
     Play(play::Play),
     Verify(verify::Verify),
     Export(export::Export),
@@ -54,6 +67,8 @@ fn main() -> ExitCode {
     tty::install_panic_hook();
     let done = match Cli::parse().command {
         Command::List(list) => list.run(),
+        Command::Search(search) => search.run(),
+        Command::Index(index) => index.run(),
         Command::Play(play) => play.run(),
         Command::Verify(verify) => verify.run(),
         Command::Export(export) => export.run(),

@@ -5,17 +5,20 @@
 use std::{
     fs::{self, File},
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use ampgate_recording::{ReadError, Reader};
+use ampgate_recording::{ReadError, Reader, is_session_id};
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    text,
+    find, text,
     trust::KeyArgs,
     verdict::{self, Status},
 };
+
+/// An open recording, wherever its bytes come from.
+pub type Recording = Reader<File>;
 
 /// So many faults of lines are told in full.
 const TOLD: u64 = 5;
@@ -26,8 +29,25 @@ pub fn complain(what: &str) {
     let _ = writeln!(std::io::stderr(), "ampgate-replay: {}", lines.join("\n"));
 }
 
+/// The path of a recording that may have been named by its session's id, which is its name in the store.
+pub fn locate(named: &Path, store: &Path) -> Result<PathBuf> {
+    let id = named.to_str().filter(|name| is_session_id(name));
+    let Some(id) = id.filter(|_| !named.exists()) else {
+        return Ok(named.to_owned());
+    };
+    let mut below = find::below(store).map(|(path, _)| path);
+    below
+        .find(|path| path.file_stem().is_some_and(|stem| stem == id))
+        .with_context(|| {
+            format!(
+                "no recording of session {id} below {}; name the directory with --store, or the file itself",
+                text::path(store)
+            )
+        })
+}
+
 /// Opens a regular file: a pipe or a device that somebody put there would block or never end.
-pub fn open(path: &Path) -> Result<Reader<File>> {
+pub fn open(path: &Path) -> Result<Recording> {
     let name = text::path(path);
     let about = fs::metadata(path).with_context(|| format!("cannot open {name}"))?;
     if !about.is_file() {
