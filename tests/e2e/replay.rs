@@ -59,6 +59,7 @@ const SECOND: &str = "01KAS2J5Y80000000000000002";
 
 /// What an attacker prints to reach the terminal, the browser or the eye of whoever looks for "needle".
 const HOSTILE: &[&str] = &[
+    "root@a:~# needle\x1b[8m hidden\x1b[0m\x0e\x1b(0qqq",
     "needle\x1b]0;owned\x07",
     "needle\x1b]52;c;b3duZWQ=\x07",
     "needle\x1b[c\x1b[6n\x1b[5n\x05",
@@ -67,7 +68,6 @@ const HOSTILE: &[&str] = &[
     "needle\u{202e}detrever\u{2066}\u{200b}\u{feff}\u{e0041}",
     "needle<script>alert(1)</script><image href=\"http://x/\"/>&\"'",
     "needle\x1b[?1049h\x1b[?1000h\x1b[?2004h\x1b[21t\x1b]8;;http://x/\x07link\x1b]8;;\x07",
-    "root@a:~# needle\x1b[8m hidden\x1b[0m\x0e\x1b(0qqq",
 ];
 
 fn hostile(dir: &Path) -> PathBuf {
@@ -110,6 +110,19 @@ fn is_drawing(shown: &str) {
     }
 }
 
+/// Fails unless standard input is XML of these elements and attributes alone, without a reference to anything.
+const PICTURE: &str = r#"
+import sys, xml.dom.minidom
+text = sys.stdin.read()
+assert "<!" not in text and "<?" not in text, "a declaration"
+for element in xml.dom.minidom.parseString(text.encode()).getElementsByTagName("*"):
+    assert element.tagName in "svg title rect g set text".split(), element.tagName
+    for name, value in element.attributes.items():
+        assert name in ("xmlns viewBox font-family font-size xml:space width height fill visibility attributeName to begin end "
+            "x y textLength lengthAdjust font-weight font-style opacity text-decoration").split(), name
+        assert name == "xmlns" or not any(c in value for c in ":(/"), value
+"#;
+
 /// Row 11: whatever is recorded, what reaches the auditor's terminal, pipe or browser is text and drawing.
 #[test]
 fn row_11_hostile_recordings_leave_only_drawing() {
@@ -133,19 +146,9 @@ fn row_11_hostile_recordings_leave_only_drawing() {
     is_plain("list", &replay(&["list", &store]).good().out());
     assert_eq!(finds(&["needle", &store]).len(), HOSTILE.len());
     let svg = replay(&["export", "--format", "svg", &path]).good().out();
-    for bad in [
-        "<script",
-        "<image",
-        "href",
-        "<foreignObject",
-        "url(",
-        "<a ",
-        "<!",
-    ] {
-        assert!(!svg.contains(bad), "{bad} in the picture");
-    }
+    // Elements and attributes of our own only, whatever the words say.
     let mut parse = Command::new("python3");
-    parse.args(["-c", "import sys, xml.dom.minidom as m; m.parse(sys.stdin)"]);
+    parse.args(["-c", PICTURE]);
     run(parse, svg.as_bytes()).good();
 
     let mut play = Command::new(program("ampgate-replay"));
@@ -276,7 +279,7 @@ fn an_index_changes_no_answer() {
 #[test]
 fn the_player_finds_its_way() {
     let dir = tempfile::tempdir().unwrap();
-    let path = cast(
+    cast(
         dir.path(),
         FIRST,
         &[
@@ -296,14 +299,17 @@ fn the_player_finds_its_way() {
         "send  ",
         "expect paused",
         "send /two\\r",
-        "expect 2 of 2",
-        "expect 3:01",
-        "send N",
         "expect 1 of 2",
-        "expect 1:01",
-        "resize 10 40",
         "send n",
+        "expect paused 3:01",
         "expect 2 of 2",
+        "send n",
+        "expect paused 1:01",
+        "expect 1 of 2",
+        "resize 10 40",
+        "send N",
+        "expect paused 3:01",
+        "resize 24 120",
         "send /nothing\\r",
         "expect not found",
         "send /\\x1b",
@@ -314,7 +320,6 @@ fn the_player_finds_its_way() {
         "send q",
     ];
     let shown = talk(&play, "24x120", &script).good();
-    assert_eq!(path.exists(), true);
     is_drawing(&shown.out());
 }
 

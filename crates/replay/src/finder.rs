@@ -39,7 +39,7 @@ impl Finder {
         thread::spawn(move || {
             let found = Query::new(&wanted, false, false)
                 .and_then(|query| scan::search(&path, &query, 0, MOST, false, &told));
-            let times = found.map(|scanned| scanned.finds.iter().map(|find| find.at).collect());
+            let times = found.map(|drawn| drawn.finds.iter().map(|find| find.at).collect());
             let _ = sender.send(times.map_err(|e| e.root_cause().to_string()));
         });
         Self {

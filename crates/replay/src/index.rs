@@ -18,9 +18,10 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    crew, find,
+    crew,
+    drawn::draw,
+    find,
     query::{Query, each_gram},
-    scan::scan,
     source, text,
     watch::{Eye, Line, Watch},
 };
@@ -255,14 +256,14 @@ fn entry(path: &Path) -> Result<Entry> {
     let state = State::of(path)?;
     let pieces = Arc::new(Mutex::new(HashSet::new()));
     let watch = Watch::new(Box::new(Pieces(pieces.clone())), 0, 0);
-    let scanned = scan(source::open(path)?, watch, &AtomicBool::new(false));
+    let drawn = draw(source::open(path)?, watch, &AtomicBool::new(false));
     let mut pieces = pieces.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(command) = scanned.header.command_text() {
+    if let Some(command) = drawn.header.command_text() {
         collect(&command, &mut pieces);
     }
     let mut grams: Vec<u32> = pieces.drain().collect();
     // What was drawn after a fault of the virtual terminal may be drawn otherwise by another version.
-    if grams.len() > MOST_GRAMS || scanned.failures > 0 {
+    if grams.len() > MOST_GRAMS || drawn.failures > 0 {
         return Ok(Entry { state, grams: None });
     }
     grams.sort_unstable();

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 mod cat;
 mod crew;
 mod draw;
+mod drawn;
 mod export;
 mod filter;
 mod find;

@@ -48,7 +48,7 @@ pub struct Screen {
     transcript: Option<Transcript>,
     lines: Vec<String>,
     /// Sees what is drawn before something is drawn over it, where that is wanted.
-    pub(crate) watch: Option<Watch>,
+    watch: Option<Watch>,
     /// How often the virtual terminal had to be made anew.
     pub failures: u32,
 }

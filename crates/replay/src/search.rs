@@ -16,13 +16,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::{
-    crew,
-    filter::Filter,
-    find,
-    index::Indexes,
-    query::Query,
-    scan::{self, Scanned},
-    source, text,
+    crew, drawn::Drawn, filter::Filter, find, index::Indexes, query::Query, scan, source, text,
     watch::Find,
 };
 
@@ -62,11 +56,6 @@ pub struct Search {
     no_index: bool,
 }
 
-/// A recording that may hold it.
-struct Asked {
-    path: PathBuf,
-}
-
 impl Search {
     pub fn run(&self) -> Result<ExitCode> {
         let query = Query::new(&self.text, self.regex, self.case)?;
@@ -75,14 +64,14 @@ impl Search {
         let mut any = false;
         crew::each(
             &asked,
-            |asked| self.one(&asked.path, &query),
-            |at, scanned| {
-                let path = asked.get(at).map_or(Path::new(""), |asked| &asked.path);
-                match scanned {
-                    Ok(Some(scanned)) => {
-                        any |= !scanned.finds.is_empty();
-                        bad |= scanned.faults > 0;
-                        self.tell(path, &scanned, &mut out)?;
+            |path| self.one(path, &query),
+            |at, drawn| {
+                let path = asked.get(at).map_or(Path::new(""), PathBuf::as_path);
+                match drawn {
+                    Ok(Some(drawn)) => {
+                        any |= !drawn.finds.is_empty();
+                        bad |= drawn.faults > 0;
+                        self.tell(path, &drawn, &mut out)?;
                     }
                     Ok(None) => {}
                     Err(e) => {
@@ -103,12 +92,12 @@ impl Search {
     }
 
     /// The recordings to be read, newest first, and whether there was a fault.
-    fn asked(&self, query: &Query) -> (Vec<Asked>, bool) {
+    fn asked(&self, query: &Query) -> (Vec<PathBuf>, bool) {
         let (mut asked, mut bad, mut indexes) = (Vec::new(), false, Indexes::default());
         let mut take = |path: PathBuf| {
             let known = !self.no_index && indexes.rule_out(&path, query);
             if !known && !self.filter.surely_not(&path) {
-                asked.push(Asked { path });
+                asked.push(path);
             }
         };
         for path in &self.paths {
@@ -127,12 +116,12 @@ impl Search {
             }
         }
         // The name of a recording is its session's id, which begins with the time.
-        asked.sort_by(|a, b| b.path.file_name().cmp(&a.path.file_name()));
+        asked.sort_by(|a, b| b.file_name().cmp(&a.file_name()));
         (asked, bad)
     }
 
     /// `None` if the recording is not one that was asked for.
-    fn one(&self, path: &Path, query: &Query) -> Result<Option<Scanned>> {
+    fn one(&self, path: &Path, query: &Query) -> Result<Option<Drawn>> {
         if !self.filter.wants(source::open(path)?.header()) {
             return Ok(None);
         }
@@ -141,32 +130,32 @@ impl Search {
         scan::search(path, query, context, self.most, self.commands, &stop).map(Some)
     }
 
-    fn tell(&self, path: &Path, scanned: &Scanned, out: &mut dyn Write) -> Result<()> {
-        if scanned.faults > 0 {
+    fn tell(&self, path: &Path, drawn: &Drawn, out: &mut dyn Write) -> Result<()> {
+        if drawn.faults > 0 {
             source::complain(&format!(
                 "{}: {} lines of it are no events and are passed over",
                 text::path(path),
-                scanned.faults
+                drawn.faults
             ));
         }
-        if scanned.finds.is_empty() {
+        if drawn.finds.is_empty() {
             return Ok(());
         }
         if !self.json {
-            writeln!(out, "{}", title(&scanned.header))?;
+            writeln!(out, "{}", title(&drawn.header))?;
         }
-        for find in &scanned.finds {
+        for find in &drawn.finds {
             if self.json {
-                writeln!(out, "{}", as_json(path, &scanned.header, find))?;
+                writeln!(out, "{}", as_json(path, &drawn.header, find))?;
             } else {
-                as_text(path, &scanned.header, find, out)?;
+                as_text(path, &drawn.header, find, out)?;
             }
         }
-        if scanned.beyond > 0 {
+        if drawn.beyond > 0 {
             source::complain(&format!(
                 "{}: {} more; --most shows more than {}",
                 text::path(path),
-                scanned.beyond,
+                drawn.beyond,
                 self.most
             ));
         }

@@ -18,7 +18,7 @@ use avt::{Color, Pen};
 
 use crate::{
     draw::{Row, Tile, recorded},
-    scan::NO_PTY,
+    drawn::NO_PTY,
     screen::Screen,
     source, text,
     timeline::Timeline,

@@ -825,8 +825,8 @@ mod tests {
     #[test]
     fn commands_are_told_from_what_they_print() {
         let mut screen = watched("x", 40, 5, 0);
-        screen.watch =
-            Some(Watch::new(Box::new(Query::new("x", false, false).unwrap()), 0, 1).with_shell());
+        let watch = Watch::new(Box::new(Query::new("x", false, false).unwrap()), 0, 1);
+        screen = screen.with_watch(watch.with_shell());
         for (at, text) in [
             (1, "op@a:~$ "),
             (2, "lsx"),
