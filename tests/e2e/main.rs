@@ -22,5 +22,6 @@ mod mariadb;
 mod openstack;
 mod own_ca;
 mod reach;
+mod replay;
 mod sealed;
 mod walk;

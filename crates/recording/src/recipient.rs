@@ -2,7 +2,10 @@
 //! Out: a new data key wrapped to each of them; the data key back for those who are enough.
 //! Never: a data key kept beyond the call, or shown; a private key where recordings are written.
 
-use std::fmt;
+use std::{
+    fmt,
+    io::{Read, Write},
+};
 
 use age::x25519;
 use base64_simd::STANDARD;
@@ -162,6 +165,27 @@ impl Recipients {
         Ok((key, wrapped))
     }
 
+    /// Seals what an auditor keeps beside recordings, as one age file that each recipient opens alone.
+    ///
+    /// # Errors
+    /// If age fails, or several are needed: there is no quorum for such a file.
+    pub fn seal(&self, bytes: &[u8]) -> Result<Vec<u8>, RecipientError> {
+        if self.needed > 1 {
+            return Err(RecipientError::Unmade(
+                "several auditors are needed to read, which an age file cannot ask for",
+            ));
+        }
+        let failed = |_| RecipientError::Unmade("age refused to seal");
+        let recipients = self.all.iter().map(|(_, key)| key as &dyn age::Recipient);
+        let encryptor = age::Encryptor::with_recipients(recipients)
+            .map_err(|_| RecipientError::Unmade("age refused the recipients"))?;
+        let mut sealed = Vec::with_capacity(bytes.len() + 512);
+        let mut writer = encryptor.wrap_output(&mut sealed).map_err(failed)?;
+        writer.write_all(bytes).map_err(failed)?;
+        writer.finish().map_err(failed)?;
+        Ok(sealed)
+    }
+
     /// The key itself for everybody; or to each a share: its number, then as many bytes as the key has.
     fn parts(&self, key: &DataKey) -> Zeroizing<Vec<Vec<u8>>> {
         if self.needed == 1 {
@@ -230,6 +254,29 @@ impl Identities {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether a file is one that [`Recipients::seal`] made, or another of age's.
+    #[must_use]
+    pub fn may_open(file: &[u8]) -> bool {
+        file.starts_with(b"age-encryption.org/v1\n")
+    }
+
+    /// Opens what [`Recipients::seal`] made. At most `limit` bytes.
+    ///
+    /// # Errors
+    /// None of the identities opens it, it was altered, or it is larger.
+    pub fn open(&self, file: &[u8], limit: u64) -> Result<Vec<u8>, RecipientError> {
+        let damaged = || RecipientError::Damaged("these identities".to_owned());
+        let identities = self.0.iter().map(|(_, key)| key as &dyn age::Identity);
+        let decryptor = age::Decryptor::new_buffered(file).map_err(|_| damaged())?;
+        let mut reader = decryptor.decrypt(identities).map_err(|_| damaged())?;
+        let mut bytes = Vec::new();
+        (&mut reader)
+            .take(limit)
+            .read_to_end(&mut bytes)
+            .map_err(|_| damaged())?;
+        Ok(bytes)
     }
 
     /// Opens what was wrapped to these identities and puts the key together.

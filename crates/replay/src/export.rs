@@ -3,22 +3,27 @@
 //! Never: the exact bytes unless asked for by name; those to a terminal only by force.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::OpenOptions,
     io::{self, BufWriter, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use ampgate_recording::{EventKind, Format, ReadError, Reader, export, raw};
+use ampgate_recording::{EventKind, Format, ReadError, export, raw};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::{screen::Screen, source, source::Faults, text, trust::KeyArgs};
+use crate::{
+    screen::Screen,
+    source::{self, Faults, Recording},
+    svg, text,
+    trust::KeyArgs,
+};
 
 /// Turn a recording into something else; an export proves nothing, so keep the recording
 #[derive(Args)]
 #[command(
-    after_help = "v2, v3  plain asciicasts for other players: they write to the terminal what was recorded, so play them\n        only where that may act\ntext    the lines that the terminal showed in the end. What was overwritten or cleared is in \"cat\" and \"play\"\nraw     exactly the bytes that the operator got; they may act on a terminal\n\nExamples:\n  ampgate-replay export FILE --format v2 -o session.cast\n  ampgate-replay export FILE --format text | less\n  ampgate-replay export FILE --format raw | sha256sum"
+    after_help = "v2, v3  plain asciicasts for other players: they write to the terminal what was recorded, so play them\n        only where that may act\ntext    the lines that the terminal showed in the end. What was overwritten or cleared is in \"cat\" and \"play\"\nsvg     an animated picture for a browser: text only, no script, nothing from outside\nraw     exactly the bytes that the operator got; they may act on a terminal\n\nExamples:\n  ampgate-replay export FILE --format v2 -o session.cast\n  ampgate-replay export FILE --format text | less\n  ampgate-replay export FILE --format svg -o session.svg\n  ampgate-replay export FILE --format raw | sha256sum"
 )]
 pub struct Export {
     /// The recording
@@ -38,9 +43,12 @@ pub struct Export {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Form {
+    #[value(alias = "cast2")]
     V2,
+    #[value(alias = "cast3")]
     V3,
     Text,
+    Svg,
     Raw,
 }
 
@@ -56,13 +64,14 @@ impl Export {
             Form::V2 => self.plain(reader, &mut out, Format::V2)?,
             Form::V3 => self.plain(reader, &mut out, Format::V3)?,
             Form::Text => as_text(&self.file, reader, &mut out)?,
+            Form::Svg => svg::write(&self.file, &mut out)?,
             Form::Raw => bytes(&self.file, reader, &mut out)?,
         }
         out.flush()?;
         Ok(ExitCode::SUCCESS)
     }
 
-    fn plain(&self, reader: Reader<File>, mut out: &mut dyn Write, format: Format) -> Result<()> {
+    fn plain(&self, reader: Recording, mut out: &mut dyn Write, format: Format) -> Result<()> {
         match export(reader, &mut out, format) {
             Err(ReadError::Export(e)) => Err(e.into()),
             Err(fault) => {
@@ -104,7 +113,7 @@ pub fn refuse_terminal(force: bool) -> Result<()> {
 }
 
 /// Every output byte, in order.
-pub fn bytes(path: &Path, reader: Reader<File>, out: &mut dyn Write) -> Result<()> {
+pub fn bytes(path: &Path, reader: Recording, out: &mut dyn Write) -> Result<()> {
     let mut faults = Faults::default();
     for piece in raw(reader) {
         match piece {
@@ -116,7 +125,7 @@ pub fn bytes(path: &Path, reader: Reader<File>, out: &mut dyn Write) -> Result<(
     Ok(())
 }
 
-fn as_text(path: &Path, reader: Reader<File>, out: &mut dyn Write) -> Result<()> {
+fn as_text(path: &Path, reader: Recording, out: &mut dyn Write) -> Result<()> {
     let mut faults = Faults::default();
     let mut screen = Screen::new(reader.header(), (80, 24)).with_transcript();
     for event in reader {

@@ -10,7 +10,7 @@ use std::{
 /// Deeper than any store (year, month, day).
 const DEEPEST: usize = 16;
 
-/// Every recording below `dir`: files that end in `.cast`. Faults of reading come where they occur.
+/// Every recording below `dir`: files that end in `.cast` or `.sealed`. Faults of reading come where they occur.
 pub fn below(dir: &Path) -> impl Iterator<Item = (PathBuf, io::Result<()>)> + use<> {
     let mut stack = vec![(dir.to_owned(), 0, true)];
     std::iter::from_fn(move || {
@@ -47,5 +47,6 @@ fn children(dir: &Path) -> io::Result<Vec<(PathBuf, bool)>> {
 }
 
 fn is_recording(path: &Path) -> bool {
-    path.extension().is_some_and(|end| end == "cast")
+    path.extension()
+        .is_some_and(|end| end == "cast" || end == "sealed")
 }

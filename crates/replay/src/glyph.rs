@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use unicode_normalization::UnicodeNormalization;
 use unicode_width::UnicodeWidthChar;
 
 use crate::text::acts_or_hides;
@@ -69,8 +70,14 @@ pub struct Clusters {
 impl Clusters {
     /// What the virtual terminal is told to print. Marks on wide characters, and those that find no room in the
     /// table, are left out.
+    ///
+    /// What Unicode has one character for becomes that one: a Korean syllable that was sent as its letters (as file
+    /// names of some systems are) is wide and has marks, and would lose them.
     pub fn cell(&mut self, cluster: Cluster) -> char {
-        let text = cluster.0;
+        let mut text = cluster.0;
+        if text.chars().nth(1).is_some() {
+            text = text.nfc().collect();
+        }
         let mut chars = text.chars();
         let base = chars.next().unwrap_or(' ');
         if chars.next().is_none() || base.width() != Some(1) {

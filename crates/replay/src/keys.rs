@@ -1,5 +1,5 @@
 //! In: the bytes that a terminal sends for keys.
-//! Out: what the auditor wants.
+//! Out: what the auditor wants, one after the other; and a line of text as it is typed.
 //! Never: a fault on bytes that mean nothing: they are passed over.
 
 /// What a key asks for.
@@ -16,6 +16,9 @@ pub enum Key {
     MarkerAfter,
     Begin,
     Help,
+    Find,
+    FindAfter,
+    FindBefore,
 }
 
 /// The lines of the help that `?` shows.
@@ -24,38 +27,36 @@ pub const HELP: &[&str] = &[
     "+  -     faster, slower",
     "<- ->    5 seconds back, forward",
     ".        pause, and one step on",
+    "/        find a text (Enter finds, Esc leaves)",
+    "n  N     find after, before",
     "[  ]     marker before, after (what the gateway said)",
     "0        from the begin",
     "?        this help",
     "q        quit",
 ];
 
-/// Keys in the order of typing.
-pub fn keys(typed: &[u8]) -> Vec<Key> {
-    let mut found = Vec::new();
-    let mut rest = typed;
-    while let Some((first, after)) = rest.split_first() {
-        rest = after;
-        let key = match first {
-            0x1b => {
-                let (key, after) = sequence(rest);
-                rest = after;
-                key
-            }
-            b'q' | b'Q' | 0x03 | 0x04 => Some(Key::Quit),
-            b' ' | b'p' => Some(Key::Pause),
-            b'+' | b'=' | b'>' => Some(Key::Faster),
-            b'-' | b'_' | b'<' => Some(Key::Slower),
-            b'.' => Some(Key::Step),
-            b'[' => Some(Key::MarkerBefore),
-            b']' => Some(Key::MarkerAfter),
-            b'0' => Some(Key::Begin),
-            b'?' | b'h' => Some(Key::Help),
-            _ => None,
-        };
-        found.extend(key);
-    }
-    found
+/// The first key, if there is one that means something, and the bytes behind it.
+pub fn key(typed: &[u8]) -> (Option<Key>, &[u8]) {
+    let Some((first, rest)) = typed.split_first() else {
+        return (None, &[]);
+    };
+    let key = match first {
+        0x1b => return sequence(rest),
+        b'q' | b'Q' | 0x03 | 0x04 => Key::Quit,
+        b' ' | b'p' => Key::Pause,
+        b'+' | b'=' | b'>' => Key::Faster,
+        b'-' | b'_' | b'<' => Key::Slower,
+        b'.' => Key::Step,
+        b'[' => Key::MarkerBefore,
+        b']' => Key::MarkerAfter,
+        b'0' => Key::Begin,
+        b'?' | b'h' => Key::Help,
+        b'/' => Key::Find,
+        b'n' => Key::FindAfter,
+        b'N' => Key::FindBefore,
+        _ => return (None, rest),
+    };
+    (Some(key), rest)
 }
 
 /// What follows an escape: CSI or SS3, parameters, a final byte.
@@ -79,13 +80,64 @@ fn sequence(typed: &[u8]) -> (Option<Key>, &[u8]) {
     (key, after)
 }
 
+/// A line of text that is being typed.
+#[derive(Default)]
+pub struct Typed(Vec<u8>);
+
+/// What became of it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line {
+    More,
+    Done(String),
+    Left,
+}
+
+impl Typed {
+    /// Longer than what anybody looks for.
+    const MOST: usize = 1000;
+
+    /// Takes a byte.
+    pub fn take(&mut self, byte: u8) -> Line {
+        match byte {
+            b'\r' | b'\n' => return Line::Done(self.text()),
+            0x1b | 0x03 | 0x04 => return Line::Left,
+            0x7f | 0x08 => {
+                // A character's bytes after its first, and then that.
+                while self.0.last().is_some_and(|b| (0x80..0xc0).contains(b)) {
+                    self.0.pop();
+                }
+                self.0.pop();
+            }
+            0..0x20 => {}
+            byte if self.0.len() < Self::MOST => self.0.push(byte),
+            _ => {}
+        }
+        Line::More
+    }
+
+    /// The text so far.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn keys(mut typed: &[u8]) -> Vec<Key> {
+        let mut found = Vec::new();
+        while !typed.is_empty() {
+            let (next, rest) = key(typed);
+            found.extend(next);
+            typed = rest;
+        }
+        found
+    }
+
     #[test]
     fn arrows_of_all_kinds_and_nothing_else() {
-        let typed = b" \x1b[C\x1b[1;5D\x1bOC+\x1b[200~x\x1b[";
+        let typed = b" \x1b[C\x1b[1;5D\x1bOC+\x1b[200~xn\x1b[";
         assert_eq!(
             keys(typed),
             [
@@ -93,9 +145,20 @@ mod tests {
                 Key::Forward,
                 Key::Back,
                 Key::Forward,
-                Key::Faster
+                Key::Faster,
+                Key::FindAfter
             ]
         );
         assert_eq!(keys(b"\x03"), [Key::Quit]);
+    }
+
+    #[test]
+    fn a_line_is_typed_mended_and_left() {
+        let mut typed = Typed::default();
+        for byte in "a한\x7f글\u{7}b".bytes() {
+            assert_eq!(typed.take(byte), Line::More);
+        }
+        assert_eq!(typed.take(b'\r'), Line::Done("a글b".to_owned()));
+        assert_eq!(typed.take(0x1b), Line::Left);
     }
 }

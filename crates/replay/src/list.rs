@@ -8,13 +8,12 @@ use std::{
     process::ExitCode,
 };
 
-use ampgate_recording::{Header, session_millis};
+use ampgate_recording::Header;
 use anyhow::Result;
 use clap::Args;
-use jiff::Timestamp;
 use serde_json::json;
 
-use crate::{find, source, text};
+use crate::{filter::Filter, find, source, text};
 
 /// List recordings, newest first, from their headers alone (what a header says is proven by "verify" only)
 #[derive(Args)]
@@ -22,24 +21,11 @@ use crate::{find, source, text};
     after_help = "Examples:\n  ampgate-replay list recordings\n  ampgate-replay list recordings --user alice --since 7d\n  ampgate-replay list recordings --lb cmp-was-lb --since 2026-11-01 --until 2026-11-02 --json"
 )]
 pub struct List {
-    /// Directories (everything below that ends in .cast) and recordings
+    /// Directories (everything below that ends in .cast or .sealed) and recordings
     #[arg(default_value = ".")]
     paths: Vec<PathBuf>,
-    /// Only this operator's
-    #[arg(long)]
-    user: Option<String>,
-    /// Only on this load balancer, by uuid or name
-    #[arg(long, value_name = "LB")]
-    lb: Option<String>,
-    /// Only on this amphora, by uuid or its beginning
-    #[arg(long)]
-    amphora: Option<String>,
-    /// Started at or after: a time, a day (UTC), or how long ago (30m, 2h, 7d)
-    #[arg(long, value_parser = text::moment)]
-    since: Option<Timestamp>,
-    /// Started before
-    #[arg(long, value_parser = text::moment)]
-    until: Option<Timestamp>,
+    #[command(flatten)]
+    filter: Filter,
     /// At most so many
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -89,51 +75,18 @@ impl List {
 
     /// Takes a recording that is wanted; says whether there was a fault.
     fn look(&self, path: PathBuf, found: &mut Vec<Found>) -> bool {
-        if self.surely_not(&path) {
+        if self.filter.surely_not(&path) {
             return false;
         }
-        let header = match source::open(&path) {
-            Ok(reader) => reader.header().clone(),
+        let header = match source::header(&path) {
+            Ok(header) => header,
             Err(e) => return fault_at(&path, &e.root_cause().to_string()),
         };
-        if self.wants(&header) {
+        if self.filter.wants(&header) {
             let size = std::fs::metadata(&path).map_or(0, |about| about.len());
             found.push(Found { header, path, size });
         }
         false
-    }
-
-    /// By the time in the file's name alone, so that a week is found among years without opening each. An hour is
-    /// left on both sides, for the id and the recording are made one after the other.
-    fn surely_not(&self, path: &Path) -> bool {
-        const HOUR: i64 = 3_600_000;
-        let name = path.file_stem().and_then(|name| name.to_str());
-        let Some(time) = name
-            .and_then(session_millis)
-            .and_then(|ms| i64::try_from(ms).ok())
-        else {
-            return false;
-        };
-        self.since
-            .is_some_and(|since| time + HOUR < since.as_millisecond())
-            || self
-                .until
-                .is_some_and(|until| time - HOUR > until.as_millisecond())
-    }
-
-    fn wants(&self, h: &Header) -> bool {
-        let is = |asked: &Option<String>, have: &[&str]| {
-            asked.as_deref().is_none_or(|asked| have.contains(&asked))
-        };
-        let amphora = self
-            .amphora
-            .as_deref()
-            .map(|a| a.strip_prefix("amphora-").unwrap_or(a));
-        is(&self.user, &[&h.user])
-            && is(&self.lb, &[&h.load_balancer, &h.load_balancer_name])
-            && amphora.is_none_or(|a| h.amphora.starts_with(a))
-            && self.since.is_none_or(|since| h.started >= since)
-            && self.until.is_none_or(|until| h.started < until)
     }
 }
 

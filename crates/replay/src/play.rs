@@ -2,14 +2,20 @@
 //! Out: the playing of it, before and after which standard error says what is wrong with the recording.
 //! Never: an end without the auditor's terminal as it was.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Result;
 use clap::Args;
 
 use crate::{
+    lines::stamp,
     player::Player,
-    source, text,
+    scan, source, text,
     timeline::{Timeline, survey},
     trust::KeyArgs,
     tty::Tty,
@@ -19,11 +25,18 @@ use crate::{
 /// Play a recording in the terminal, drawn through a virtual one: nothing recorded acts on yours
 #[derive(Args)]
 #[command(
-    after_help = "Keys: space pause, + - speed, arrows 5 s back and forward, . step, [ ] marker before and after, 0 begin, ? help, q quit.\nThe times in the status line are those of the session; silences are shortened only in the playing.\n\nExamples:\n  ampgate-replay play 01KAS2….cast\n  ampgate-replay play --speed 4 --idle-limit 0.5 --start 12:30 01KAS2….cast\n  ampgate-replay play --no-controls --speed 100 01KAS2….cast     (to the end, the last picture stays)"
+    after_help = "Keys: space pause, + - speed, arrows 5 s back and forward, . step, / find, n N find after and before, [ ] marker before and after,\n0 begin, ? help, q quit.\nThe times in the status line are those of the session; silences are shortened only in the playing.\n\nExamples:\n  ampgate-replay play 01KAS2….cast\n  ampgate-replay play --speed 4 --idle-limit 0.5 --at 12:30 01KAS2….cast\n  ampgate-replay play --at 12:03 --store recordings 01M83T6P2ESH3FN762TGK9EQE9\n  ampgate-replay play --print-commands 01KAS2….cast\n  ampgate-replay play --no-controls --speed 100 01KAS2….cast     (to the end, the last picture stays)"
 )]
 pub struct Play {
-    /// The recording
+    /// The recording, or the id of its session
     file: PathBuf,
+    /// Where recordings are, for an id
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    store: PathBuf,
+    /// Print the commands, of an exec session and those typed at a prompt as far as the screen tells, and play nothing.
+    /// A help for reading, no proof: programs can draw prompts, and shells run what they do not show
+    #[arg(long)]
+    print_commands: bool,
     /// How many times faster (0.1 to 1000)
     #[arg(long, default_value_t = 1.0, value_parser = speed)]
     speed: f64,
@@ -31,8 +44,8 @@ pub struct Play {
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
     idle_limit: f64,
     /// Where to begin, as the session's clock was: 90, 1:30, 1:02:03, 5m
-    #[arg(long, value_name = "TIME", value_parser = text::place)]
-    start: Option<Duration>,
+    #[arg(long, alias = "start", value_name = "TIME", value_parser = text::place)]
+    at: Option<Duration>,
     /// Read no keys; play to the end and leave the last picture
     #[arg(long)]
     no_controls: bool,
@@ -42,16 +55,20 @@ pub struct Play {
 
 impl Play {
     pub fn run(&self) -> Result<ExitCode> {
+        let file = &source::locate(&self.file, &self.store)?;
         // Opened first: what is no recording is told as that.
-        let timeline = Timeline::open(&self.file, self.idle())?;
-        let wrong = source::examine(&self.file, &self.keys)?;
+        let timeline = Timeline::open(file, self.idle())?;
+        let wrong = source::examine(file, &self.keys)?;
         let say = |wrong: &Option<(Status, String)>| {
             if let Some((_, sentence)) = wrong {
-                source::complain(&format!("{}: {sentence}", text::path(&self.file)));
+                source::complain(&format!("{}: {sentence}", text::path(file)));
             }
         };
         say(&wrong);
-        let survey = survey(&self.file, self.idle())?;
+        if self.print_commands {
+            return print_commands(file);
+        }
+        let survey = survey(file, self.idle())?;
         if survey.faults > 0 {
             source::complain(&format!(
                 "{} lines of it are no events and are passed over",
@@ -61,7 +78,7 @@ impl Play {
         let tty = Tty::take(!self.no_controls)?;
         let warning = wrong.as_ref().map(|(status, _)| status.word());
         let mut player = Player::new(timeline, survey, self.speed, warning, &tty);
-        let code = player.run(self.start)?;
+        let code = player.run(self.at)?;
         let failures = player.failures();
         let other_screen = tty.interactive;
         drop(tty);
@@ -80,6 +97,16 @@ impl Play {
     fn idle(&self) -> Duration {
         Duration::try_from_secs_f64(self.idle_limit).unwrap_or(Duration::MAX)
     }
+}
+
+/// A line for each: its time, and the command.
+fn print_commands(file: &Path) -> Result<ExitCode> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    for (at, command) in scan::commands(file)?.commands {
+        writeln!(out, "{} {}", stamp(at), text::safe(&command))?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn speed(text: &str) -> Result<f64, String> {

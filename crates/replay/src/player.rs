@@ -12,9 +12,10 @@ use anyhow::Result;
 
 use crate::{
     draw::{self, Painter, Row},
-    keys::{HELP, Key, keys},
+    finder::Finder,
+    keys::{HELP, Key, Line, Typed, key},
     screen::Screen,
-    status,
+    status, text,
     timeline::{Survey, Timeline},
     tty::Tty,
 };
@@ -55,6 +56,9 @@ pub struct Player<'a> {
     /// The rest of a large output.
     rest: Option<(Stream, Vec<u8>, usize)>,
     ended: bool,
+    /// What is being typed to look for.
+    typed: Option<Typed>,
+    finder: Option<Finder>,
     drawn: Option<Instant>,
 }
 
@@ -91,6 +95,8 @@ impl<'a> Player<'a> {
             marker: None,
             rest: None,
             ended: false,
+            typed: None,
+            finder: None,
             drawn: None,
         }
     }
@@ -98,7 +104,7 @@ impl<'a> Player<'a> {
     /// Plays until the end or the auditor's.
     pub fn run(&mut self, start: Option<Duration>) -> Result<ExitCode> {
         if let Some(start) = start {
-            self.start_at(start);
+            self.draw_until(start);
         }
         loop {
             if let Some(signal) = self.tty.signal() {
@@ -115,13 +121,42 @@ impl<'a> Player<'a> {
             let Some(typed) = self.tty.keys(wait) else {
                 return Ok(ExitCode::SUCCESS);
             };
-            for key in keys(&typed) {
-                if key == Key::Quit {
-                    return Ok(ExitCode::SUCCESS);
-                }
-                self.press(key)?;
+            if self.has_quit(&typed)? {
+                return Ok(ExitCode::SUCCESS);
+            }
+            if self.finder.as_mut().is_some_and(Finder::has_ended) {
+                let found = self.finder.as_mut().and_then(|f| f.first(f.begun));
+                self.show(found)?;
             }
         }
+    }
+
+    /// Does what the keys say, until one says that it is enough.
+    fn has_quit(&mut self, mut typed: &[u8]) -> Result<bool> {
+        while let Some((first, behind)) = typed.split_first() {
+            if let Some(line) = &mut self.typed {
+                match line.take(*first) {
+                    Line::More => {}
+                    Line::Left => self.typed = None,
+                    Line::Done(text) => {
+                        self.typed = None;
+                        let path = self.timeline.path();
+                        self.finder =
+                            (!text.trim().is_empty()).then(|| Finder::new(path, text, self.at));
+                    }
+                }
+                typed = behind;
+                continue;
+            }
+            let (pressed, behind) = key(typed);
+            typed = behind;
+            match pressed {
+                Some(Key::Quit) => return Ok(true),
+                Some(pressed) => self.press(pressed)?,
+                None => {}
+            }
+        }
+        Ok(false)
     }
 
     /// How often the virtual terminal failed.
@@ -242,6 +277,12 @@ impl<'a> Player<'a> {
                 self.go_to(marker.unwrap_or_default(), self.paused && !self.ended)?;
             }
             Key::Help => self.help = !self.help,
+            Key::Find => self.typed = Some(Typed::default()),
+            Key::FindAfter | Key::FindBefore => {
+                let forward = key == Key::FindAfter;
+                let found = self.finder.as_mut().and_then(|f| f.next(forward));
+                self.show(found)?;
+            }
             Key::Quit => {}
         }
         Ok(())
@@ -265,6 +306,18 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
+    /// The picture in which a find is complete, paused.
+    fn show(&mut self, found: Option<Duration>) -> Result<()> {
+        let Some(at) = found else {
+            return Ok(());
+        };
+        if at < self.at {
+            self.go_to(Duration::ZERO, true)?;
+        }
+        self.draw_until(at.saturating_add(Duration::from_micros(1)));
+        self.go_to(self.position, true)
+    }
+
     fn one_step(&mut self) -> Result<()> {
         while self.piece() {}
         if let Some(next) = self.timeline.peek().map(|step| step.played) {
@@ -276,7 +329,8 @@ impl<'a> Player<'a> {
     }
 
     /// Draws without showing up to a time of the session.
-    fn start_at(&mut self, start: Duration) {
+    fn draw_until(&mut self, start: Duration) {
+        while self.piece() {}
         while self.timeline.peek().is_some_and(|step| step.at < start)
             && self.tty.signal().is_none()
         {
@@ -332,6 +386,9 @@ impl<'a> Player<'a> {
     }
 
     fn status(&self, part_of: Option<(usize, usize)>) -> String {
+        if let Some(typed) = &self.typed {
+            return format!(" /{}", text::safe(&typed.text()));
+        }
         let now = self.now();
         let silence = now.saturating_sub(self.played);
         let marker = self
@@ -348,6 +405,7 @@ impl<'a> Player<'a> {
                 ended: self.ended,
                 warning: self.warning,
                 marker: marker.map(|(_, text)| text.as_str()),
+                find: self.finder.as_ref().map(Finder::status),
                 part_of,
                 keys: self.tty.interactive,
             },

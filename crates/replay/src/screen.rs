@@ -14,7 +14,10 @@ use avt::{
     parser::{Function, Parser},
 };
 
-use crate::glyph::{Class, Cluster, Clusters, class};
+use crate::{
+    glyph::{Class, Cluster, Clusters, class},
+    watch::Watch,
+};
 
 /// Largest terminal per dimension, as in the recording's format.
 const LARGEST: u32 = 1000;
@@ -44,6 +47,8 @@ pub struct Screen {
     /// Collects what scrolls away, where that is wanted.
     transcript: Option<Transcript>,
     lines: Vec<String>,
+    /// Sees what is drawn before something is drawn over it, where that is wanted.
+    watch: Option<Watch>,
     /// How often the virtual terminal had to be made anew.
     pub failures: u32,
 }
@@ -65,6 +70,7 @@ impl Screen {
             resize: None,
             transcript: None,
             lines: Vec::new(),
+            watch: None,
             failures: 0,
         }
     }
@@ -73,6 +79,33 @@ impl Screen {
     pub fn with_transcript(mut self) -> Self {
         self.transcript = Some(Transcript::new());
         self
+    }
+
+    /// Shows everything that is drawn to a watch.
+    pub fn with_watch(mut self, watch: Watch) -> Self {
+        self.watch = Some(watch);
+        self
+    }
+
+    /// The watch, if there is one.
+    pub fn watch(&mut self) -> Option<&mut Watch> {
+        self.watch.as_mut()
+    }
+
+    /// The output of one moment is drawn: what the watch makes of a program that waits.
+    /// The last character may wait for its marks still.
+    pub fn pause(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.pause(&self.terminal, &self.clusters);
+        }
+    }
+
+    /// The end: the watch sees what is left.
+    pub fn watched(mut self) -> Option<Watch> {
+        self.settle();
+        let mut watch = self.watch.take()?;
+        watch.finish(&self.terminal, &self.clusters);
+        Some(watch)
     }
 
     /// Draws output.
@@ -202,6 +235,9 @@ impl Screen {
         };
         self.guarded(|screen| {
             screen.print_waiting();
+            if let Some(watch) = &mut screen.watch {
+                watch.resized(&screen.terminal, &screen.clusters);
+            }
             match &mut screen.transcript {
                 Some(transcript) => {
                     let lines = screen.terminal.resize_with(cols, rows, transcript);
@@ -213,6 +249,17 @@ impl Screen {
     }
 
     fn execute(&mut self, function: Function) {
+        let then = self
+            .watch
+            .as_mut()
+            .map(|watch| watch.before(&self.terminal, &self.clusters, &function));
+        self.apply(function);
+        if let (Some(watch), Some(then)) = (&mut self.watch, then) {
+            watch.after(&self.terminal, then);
+        }
+    }
+
+    fn apply(&mut self, function: Function) {
         match &mut self.transcript {
             Some(transcript) => {
                 let lines = self.terminal.execute_with(function, transcript);
@@ -233,6 +280,9 @@ impl Screen {
             self.parser = Parser::new();
             self.waiting = None;
             self.transcript = self.transcript.take().map(|_| Transcript::new());
+            if let Some(watch) = &mut self.watch {
+                watch.forget();
+            }
         }
     }
 

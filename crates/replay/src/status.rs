@@ -19,6 +19,8 @@ pub struct Now<'a> {
     pub warning: Option<&'a str>,
     /// What the gateway said a moment ago.
     pub marker: Option<&'a str>,
+    /// What the auditor looks for, and how far that is.
+    pub find: Option<String>,
     /// The recorded size, if only a part of it is seen.
     pub part_of: Option<(usize, usize)>,
     /// How to get help, if keys are read.
@@ -46,6 +48,9 @@ pub fn line(h: &Header, now: &Now<'_>) -> String {
     }
     if let Some(marker) = now.marker {
         parts.push(format!("gateway: {}", text::safe(marker)));
+    }
+    if let Some(find) = &now.find {
+        parts.push(text::fitted(find, 40));
     }
     parts.push(format!(
         "{} -> {} ({})",

@@ -118,6 +118,15 @@ pub fn clock(time: Duration) -> String {
     }
 }
 
+/// A word as a shell takes it, for command lines that are shown to be typed again.
+pub fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:+=@%,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    safe(&format!("'{}'", word.replace('\'', "'\\''"))).into_owned()
+}
+
 /// A point in time as `--since` takes it: a time, a day (UTC), or how long ago.
 pub fn moment(text: &str) -> Result<Timestamp, String> {
     if let Ok(time) = text.parse::<Timestamp>() {
@@ -173,6 +182,13 @@ mod tests {
         let back: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(back.get("user").unwrap(), nasty);
         assert_eq!(safe("käse 한글 C:\\x"), "käse 한글 C:\\x");
+    }
+
+    #[test]
+    fn words_for_a_shell_stay_one_word() {
+        assert_eq!(shell_word("a/b-1.cast"), "a/b-1.cast");
+        assert_eq!(shell_word("a b'c;$(id)"), "'a b'\\''c;$(id)'");
+        assert_eq!(shell_word("\u{1b}]0;x"), "'\\u{1b}]0;x'");
     }
 
     #[test]

@@ -3,15 +3,14 @@
 //! Never: more than one event in memory, but for the markers.
 
 use std::{
-    fs::File,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use ampgate_recording::{EventKind, Reader};
+use ampgate_recording::EventKind;
 use anyhow::Result;
 
-use crate::source;
+use crate::source::{self, Recording};
 
 /// So many markers are remembered for jumping.
 const MOST_MARKERS: usize = 10_000;
@@ -30,7 +29,7 @@ pub struct Step {
 pub struct Timeline {
     path: PathBuf,
     idle: Duration,
-    reader: Reader<File>,
+    reader: Recording,
     next: Option<Step>,
     at: Duration,
     played: Duration,
@@ -56,6 +55,11 @@ impl Timeline {
     /// The header.
     pub fn header(&self) -> &ampgate_recording::Header {
         self.reader.header()
+    }
+
+    /// Where the recording is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// From the begin again.

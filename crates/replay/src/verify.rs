@@ -11,7 +11,7 @@ use std::{
 };
 
 use ampgate_audit::{Anchor, JournalHead};
-use ampgate_recording::Head;
+use ampgate_recording::{Head, Unsealer};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
@@ -25,7 +25,7 @@ use crate::{
 #[derive(Args)]
 #[command(after_help = format!("Examples:\n  ampgate-replay verify --key sealing.pub 01KAS2….cast\n  ampgate-replay verify recordings                            (finds keys/sealing.pub beside the store)\n  ampgate-replay verify --journal state/journal --store recordings\n  ampgate-replay verify --journal state/journal --anchor 812:9f3c… --store recordings\n  ampgate-replay verify --journal state/journal --anchors /var/log/ampgate-anchors --store recordings\n\n{}", verdict::help()))]
 pub struct Verify {
-    /// Recordings, and directories of them (everything below that ends in .cast); also a journal's directory
+    /// Recordings, and directories of them (everything below that ends in .cast or .sealed); also a journal's directory
     #[arg(required_unless_present_any = ["journal", "store"])]
     paths: Vec<PathBuf>,
     #[command(flatten)]
@@ -150,7 +150,7 @@ impl Verify {
             report.add(
                 &text::path(path),
                 Status::NoRecording,
-                "not a recording: nothing below it ends in .cast",
+                "not a recording: nothing below it ends in .cast or .sealed",
             )?;
         }
         Ok(())
@@ -177,7 +177,12 @@ pub fn file(
     report: &mut Report<impl Write>,
 ) -> Result<()> {
     let (status, sentence) = match trust.verify(path, head) {
-        Ok(verdict) => verdict::judge(&verdict, any_key),
+        Ok(verdict) => match verdict::judge(&verdict, any_key) {
+            (Status::Intact, sentence) => opened(path).map_or((Status::Intact, sentence), |why| {
+                (Status::Altered, format!("altered: {}", text::safe(&why)))
+            }),
+            other => other,
+        },
         Err(e) => (
             Status::Unreadable,
             format!("unreadable: {}", text::safe(&e.to_string())),
@@ -185,6 +190,19 @@ pub fn file(
     };
     report.add(&text::path(path), status, &sentence)?;
     Ok(())
+}
+
+/// With an identity a sealed recording is also opened, frame by frame: what does not open.
+fn opened(path: &Path) -> Option<String> {
+    if source::identities().is_empty() || !matches!(source::envelope(path), Ok(Some(_))) {
+        return None;
+    }
+    let read = || {
+        let mut cast = Unsealer::open(File::open(path)?, source::identities())?;
+        io::copy(&mut cast, &mut io::sink())?;
+        anyhow::Ok(())
+    };
+    read().err().map(|e| format!("{e:#}"))
 }
 
 /// The anchors of a file, as far as a trusted key signed them; the others are counted and passed over.
