@@ -9,6 +9,7 @@
 
 mod active;
 mod admin;
+mod archive;
 mod attacks;
 mod cloud_faults;
 mod doctor;
