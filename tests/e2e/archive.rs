@@ -279,10 +279,7 @@ fn holds_and_deletions_by_two() {
     let client = gateway.client("alice");
     client.exec(Via::Jump, Land::Plain, &A, "true", b"").good();
     gateway.quiet();
-    let id = gateway.sessions(&[])[0]["session"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let id = gateway.sessions(&[])[0]["id"].as_str().unwrap().to_owned();
     let once = || gateway.ampgate(&["archive", "run", "--once"]);
     let order = |word: &str| gateway.ampgate(&["archive", word, &id, "--reason", "ticket 812"]);
     let by_games = |word: &str| {

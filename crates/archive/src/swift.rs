@@ -1,7 +1,7 @@
 //! In: names and bytes. Out: objects of a Swift container, by Swift's own API.
 //! Never: believes an ETag: it is an MD5, and says what Swift thinks that it stored.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ampgate_inventory::{Endpoint, ObjectStorage, read_secret};
 use async_trait::async_trait;
@@ -117,7 +117,7 @@ impl Swift {
         &self,
         url: &Url,
         user: &HeaderValue,
-        secret_file: &PathBuf,
+        secret_file: &Path,
     ) -> Result<Pass, ArchiveError> {
         let fault = |why: &str| self.fault("the log-in", why);
         let secret = read_secret(secret_file)

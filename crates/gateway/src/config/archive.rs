@@ -43,7 +43,7 @@ pub fn read(s: Table<'_, '_>, base: &Path, name: &str) -> Option<Archive> {
     let archive = store.map(|store| Archive {
         settings: Settings {
             store,
-            prefix: prefix.unwrap_or_else(|| format!("{}/", name.replace(':', "-"))),
+            prefix: prefix.unwrap_or_else(|| default_prefix(name)),
             ca_file: s.string("ca_file").map(|at| base.join(at.value)),
             timeout: duration(&s, "request_timeout", SECOND * 60, SECOND..=SECOND * 600),
         },
@@ -56,7 +56,7 @@ pub fn read(s: Table<'_, '_>, base: &Path, name: &str) -> Option<Archive> {
 }
 
 fn store(s: &Table<'_, '_>, base: &Path) -> Option<Store> {
-    #[derive(Clone, Copy, PartialEq)]
+    #[derive(Clone, Copy)]
     enum Kind {
         S3,
         Swift,
@@ -75,24 +75,23 @@ fn store(s: &Table<'_, '_>, base: &Path) -> Option<Store> {
         Kind::S3 => {
             let endpoint = s.parsed("endpoint", url);
             let bucket = s.parsed("bucket", bucket);
-            let access_key = s.required("access_key").map(|at| at.value.to_owned());
+            let access_key = s.parsed("access_key", word);
             let secret_file = s.required("secret_file").map(|at| base.join(at.value));
-            let region = s.string("region").map_or("us-east-1", |at| at.value);
+            let region = s.parsed_if_there("region", word);
             Some(Store::S3 {
                 endpoint: endpoint?,
                 bucket: bucket?,
-                region: region.to_owned(),
+                region: region.unwrap_or_else(|| "us-east-1".to_owned()),
                 access_key: access_key?,
                 secret_file: secret_file?,
                 locked,
             })
         }
-        other if locked => {
+        Kind::Swift | Kind::Directory if locked => {
             s.fault(
                 s.span(),
                 "`object_lock` is a property of S3 buckets; this store has none",
             );
-            let _ = other;
             None
         }
         Kind::Swift => swift(s, base),
@@ -106,35 +105,35 @@ fn store(s: &Table<'_, '_>, base: &Path) -> Option<Store> {
 /// A cloud of `clouds.yaml`, an application credential, or Swift's own authentication where there is a `user`.
 fn swift(s: &Table<'_, '_>, base: &Path) -> Option<Store> {
     let container = s.parsed("bucket", bucket);
-    if let Some(name) = s.string("cloud") {
+    if let Some(name) = s.parsed_if_there("cloud", word) {
         let file = s.string("clouds_file").map_or(CLOUDS, |at| at.value);
         return Some(Store::Swift {
             source: Source::Cloud {
-                name: name.value.to_owned(),
+                name,
                 file: base.join(file),
             },
-            region: s.string("region").map(|at| at.value.to_owned()),
+            region: s.parsed_if_there("region", word),
             container: container?,
         });
     }
     let auth_url = s.parsed("auth_url", url);
     let secret_file = s.required("secret_file").map(|at| base.join(at.value));
-    if let Some(user) = s.string("user") {
+    if let Some(user) = s.parsed_if_there("user", word) {
         return Some(Store::SwiftV1 {
             auth_url: auth_url?,
-            user: user.value.to_owned(),
+            user,
             secret_file: secret_file?,
             container: container?,
         });
     }
-    let credential = s.required("credential").map(|at| at.value.to_owned());
+    let credential = s.parsed("credential", word);
     Some(Store::Swift {
         source: Source::Explicit {
             auth_url: auth_url?,
             credential: credential?,
             secret_file: secret_file?,
         },
-        region: s.string("region").map(|at| at.value.to_owned()),
+        region: s.parsed_if_there("region", word),
         container: container?,
     })
 }
@@ -176,6 +175,23 @@ fn bucket(text: &str) -> Result<String, String> {
             "{text:?} is no bucket or container: letters, digits, dot, dash and underscore"
         )),
     }
+}
+
+/// A name or id of somebody else's making, which goes into headers and sentences.
+fn word(text: &str) -> Result<String, String> {
+    let good = |b: u8| b.is_ascii_graphic() && !b"\"\\".contains(&b);
+    match (1..=200).contains(&text.len()) && text.bytes().all(good) {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "{text:?} has characters that do not belong here, or none"
+        )),
+    }
+}
+
+/// The gateway's name, where it can be one.
+fn default_prefix(name: &str) -> String {
+    prefix(&format!("{}/", name.replace([':', '[', ']'], "-")))
+        .unwrap_or_else(|_| "gateway/".to_owned())
 }
 
 fn prefix(text: &str) -> Result<String, String> {
