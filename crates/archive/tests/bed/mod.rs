@@ -237,6 +237,8 @@ pub enum Fault {
     Fails,
     /// Answers 200 to an upload and keeps nothing.
     Forgets,
+    /// Keeps other bytes than it was sent, of files and not of what is said about them.
+    Corrupts,
     /// Half of the body that it announced.
     Truncates,
     /// Other bytes, of the same length.
@@ -357,6 +359,10 @@ fn answer(
     let mut objects = shared.objects.lock().unwrap();
     match kind {
         "PUT" => {
+            let mut body = body;
+            if fault == Some(Fault::Corrupts) && name.ends_with(".zst") {
+                body.iter_mut().for_each(|byte| *byte ^= 1);
+            }
             objects.insert(name, body);
             send(write, "200 OK", b"", 0)
         }
