@@ -10,6 +10,7 @@
 mod active;
 mod admin;
 mod anchors;
+mod archive;
 mod attacks;
 mod cloud_faults;
 mod doctor;

@@ -294,6 +294,35 @@ pub enum Event {
         request: Text,
         reason: Text,
     },
+
+    #[serde(rename = "archive.shipped")]
+    ArchiveShipped {
+        name: Text,
+        bytes: u64,
+        sha256: Text,
+        ended: Text,
+    },
+    #[serde(rename = "archive.failed")]
+    ArchiveFailed { name: Option<Text>, reason: Text },
+    #[serde(rename = "archive.resumed")]
+    ArchiveResumed { failures: u64 },
+    #[serde(rename = "archive.removed")]
+    ArchiveRemoved { name: Text, sha256: Text },
+    #[serde(rename = "archive.deleted")]
+    ArchiveDeleted { name: Text, reason: Text },
+    #[serde(rename = "archive.held")]
+    ArchiveHeld { uid: u32, by: Text, reason: Text },
+    #[serde(rename = "archive.released")]
+    ArchiveReleased { uid: u32, by: Text, reason: Text },
+    #[serde(rename = "deletion.asked")]
+    DeletionAsked { uid: u32, by: Text, reason: Text },
+    #[serde(rename = "deletion.approved")]
+    DeletionApproved {
+        uid: u32,
+        by: Text,
+        reason: Text,
+        asked_by: Text,
+    },
 }
 
 impl Event {
@@ -336,5 +365,14 @@ impl Event {
         "journal.sealed",
         "index.rebuilt",
         "control.refused",
+        "archive.shipped",
+        "archive.failed",
+        "archive.resumed",
+        "archive.removed",
+        "archive.deleted",
+        "archive.held",
+        "archive.released",
+        "deletion.asked",
+        "deletion.approved",
     ];
 }

@@ -2,6 +2,7 @@
 //! Never: reads another file, opens a socket, or takes a key it does not know.
 
 mod anchor;
+mod archive;
 pub mod hostkeys;
 mod keystone;
 mod octavia;
@@ -19,6 +20,7 @@ use ampgate_access::{Amphora, Fault, LoginUser};
 use ampgate_inventory::Settings;
 
 pub use anchor::Anchors;
+pub use archive::Archive;
 use hostkeys::Hostkeys;
 pub use keystone::Keystone;
 pub use reach::{Reach, Via};
@@ -54,6 +56,8 @@ pub struct Config {
     /// How some amphorae are reached; the others directly, as the host routes.
     pub reach: Vec<Reach>,
     pub log: Log,
+    /// The object store, if there is one.
+    pub archive: Option<Archive>,
 }
 
 /// The gateway's own host keys, as OpenSSH private key files.
@@ -168,6 +172,7 @@ impl Config {
                 .then(|| top.section("keystone"))
                 .and_then(|section| keystone::read(section, base)),
             reach: Vec::new(),
+            archive: None,
             listen: listen.unwrap_or_else(|| vec![SocketAddr::from(([0, 0, 0, 0], 2222))]),
             name: top
                 .parsed_if_there("name", host_name)
@@ -304,6 +309,9 @@ impl Config {
             },
         };
         config.reach = reach::read(&top, &config.upstream.login_users);
+        if top.has("archive") {
+            config.archive = archive::read(top.section("archive"), base, &config.name);
+        }
         top.end();
         config.listen.dedup();
         let config = faults.finish(config)?;
@@ -429,6 +437,9 @@ impl Config {
             self.log.level
         );
         reach::show(&self.reach, &mut out);
+        if let Some(archive) = &self.archive {
+            archive::show(archive, &mut out);
+        }
         out
     }
 
@@ -576,6 +587,7 @@ mod tests {
         assert_eq!(config.signer.keys.len(), 1);
         assert!(config.octavia.is_some() && config.keystone.is_some());
         assert_eq!(config.reach.len(), 3);
+        assert!(config.archive.is_some());
     }
 
     #[test]
@@ -635,6 +647,42 @@ mod tests {
             "one is IPv4, the other IPv6",
             "there is no `via`",
         ] {
+            assert!(all.contains(wanted), "{wanted:?} is missing in:\n{all}");
+        }
+    }
+
+    #[test]
+    fn an_archive_is_understood_or_faulted() {
+        let faults = |text: &str| {
+            let faults = Config::parse(Path::new("ampgate.toml"), text).unwrap_err();
+            let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            shown.join("\n")
+        };
+        let s3 = "[archive]\nstore = \"s3\"\nendpoint = \"https://s3\"\nbucket = \"b\"\naccess_key = \"k\"\nsecret_file = \"s\"\n";
+        let good = Config::parse(Path::new("ampgate.toml"), s3).unwrap();
+        assert_eq!(good.archive.unwrap().settings.prefix, "gateway/");
+        for (text, wanted) in [
+            ("[archive]\n".to_owned(), "`store` is missing"),
+            (
+                "[archive]\nstore = \"tape\"\n".to_owned(),
+                "\"s3\", \"swift\" or \"directory\"",
+            ),
+            (s3.replace("https", "ftp"), "ampgate.toml:3:"),
+            (s3.replace("bucket = \"b\"\n", ""), "`bucket` is missing"),
+            (format!("{s3}days_kept = 30\n"), "needs `days_hot`"),
+            (
+                format!("{s3}days_hot = 31\ndays_kept = 30\n"),
+                "less than `days_hot`",
+            ),
+            (format!("{s3}prefix = \"/x\"\n"), "ampgate.toml:7:"),
+            (format!("{s3}cloud = \"c\"\n"), "cloud"),
+            (
+                "[archive]\nstore = \"directory\"\ndirectory = \"/x\"\nobject_lock = true\n"
+                    .to_owned(),
+                "object_lock",
+            ),
+        ] {
+            let all = faults(&text);
             assert!(all.contains(wanted), "{wanted:?} is missing in:\n{all}");
         }
     }

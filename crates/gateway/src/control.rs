@@ -1,6 +1,7 @@
 //! In: one JSON line on the local socket, from a user whom the system names. Out: one JSON line.
 //! Never: serves a user who is not root, the gateway's own or a listed admin; takes a longer line than it must.
 
+mod archive;
 mod hostkeys;
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,6 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ampgate_access::SessionId;
+use ampgate_archive::News;
 use ampgate_audit::{Event, Page, Query, SessionRow};
 use ampgate_inventory::Condition;
 use jiff::Timestamp;
@@ -21,6 +23,7 @@ use crate::doctor::{self, Check};
 use crate::gateway::Gateway;
 use crate::sentence::Trouble;
 
+pub use archive::Order;
 pub use hostkeys::{HostKeys, PinRow};
 
 /// Longest request; a session id and a reason are far shorter.
@@ -60,6 +63,15 @@ pub enum Request {
     Status,
     Doctor {
         target: Option<String>,
+    },
+    /// From the shipper: root or the gateway's own user only.
+    ArchiveNews {
+        news: Vec<News>,
+    },
+    ArchiveOrder {
+        order: Order,
+        session: String,
+        reason: String,
     },
 }
 
@@ -224,10 +236,13 @@ fn refused(gateway: &Gateway, uid: u32, request: &Request) -> Answer {
     }
 }
 
+/// Root, or the user that the gateway runs as.
+fn is_own(uid: u32) -> bool {
+    uid == 0 || uid == rustix::process::geteuid().as_raw()
+}
+
 fn may(gateway: &Gateway, uid: u32) -> bool {
-    let own = rustix::process::geteuid().as_raw();
-    uid == 0
-        || uid == own
+    is_own(uid)
         || gateway
             .config()
             .control
@@ -320,6 +335,12 @@ async fn answer(gateway: &Arc<Gateway>, admin: &Admin, request: Request) -> Answ
             hostkeys::forget(gateway, admin.uid, &target, &reason).await
         }
         Request::Status => Answer::Status(Box::new(status(gateway).await)),
+        Request::ArchiveNews { news } => archive::write_down(gateway, admin.uid, news),
+        Request::ArchiveOrder {
+            order,
+            session,
+            reason,
+        } => archive::order(gateway, admin.uid, order, &session, reason).await,
         Request::Doctor { target } => Answer::Doctor {
             checks: doctor::examine(gateway, admin, target.as_deref()).await,
         },

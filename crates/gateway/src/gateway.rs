@@ -231,6 +231,11 @@ impl Gateway {
     }
 
     /// # Errors
+    /// Whether what was journalled so far is written.
+    pub fn writes_journal(&self) -> bool {
+        !self.journal_failed.load(Ordering::Acquire)
+    }
+
     /// While nothing new may begin: shutting down, or without a journal.
     pub fn takes_sessions(&self) -> Result<(), Trouble> {
         if self.journal_failed.load(Ordering::Acquire) {

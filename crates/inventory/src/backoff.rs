@@ -11,7 +11,7 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(60);
 
 /// The wait after the `failures`-th failure in a row, between half of the step and all of it. A service that said how
 /// long it wants to be left alone (`at_least`, bounded where it was read) is obeyed.
-pub(crate) fn wait(failures: u32, at_least: Option<Duration>) -> Duration {
+pub fn wait(failures: u32, at_least: Option<Duration>) -> Duration {
     let doubled = 1_u32.checked_shl(failures.saturating_sub(1).min(16));
     let step = (FIRST * doubled.unwrap_or(u32::MAX).max(1)).min(LONGEST);
     // Controllers that lost Octavia at one moment do not come back at one moment.

@@ -70,6 +70,39 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
+/// A client with these bounds on connecting and on each request. It follows no redirect, takes no proxy from the environment,
+/// and checks certificates by the authorities of the file, or by the system's. Who reads a body bounds it.
+///
+/// # Errors
+/// The CA file or the proxy.
+pub fn client(
+    bounds: &Bounds,
+    ca_file: Option<&Path>,
+    proxy: Option<&str>,
+) -> Result<Client, CloudError> {
+    let settings = |why: String| CloudError::Settings(why);
+    let mut builder = Client::builder()
+        .tls_backend_preconfigured(tls::client(ca_file)?)
+        .user_agent(concat!("ampgate/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .connect_timeout(bounds.connect)
+        .timeout(bounds.request)
+        .pool_max_idle_per_host(bounds.idle)
+        .pool_idle_timeout(Duration::from_secs(50))
+        .no_proxy();
+    if let Some(proxy) = proxy {
+        let proxy = Proxy::all(proxy)
+            .map_err(|_| settings("the proxy of [inventory.octavia] is no URL".to_owned()))?;
+        builder = builder.proxy(proxy);
+    }
+    builder.build().map_err(|error| {
+        settings(format!(
+            "the HTTP client cannot be made: {}",
+            because(&error)
+        ))
+    })
+}
+
 impl Http {
     /// Builds the client.
     ///
@@ -80,27 +113,7 @@ impl Http {
         ca_file: Option<&Path>,
         proxy: Option<&str>,
     ) -> Result<Self, CloudError> {
-        let settings = |why: String| CloudError::Settings(why);
-        let mut builder = Client::builder()
-            .tls_backend_preconfigured(tls::client(ca_file)?)
-            .user_agent(concat!("ampgate/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .connect_timeout(bounds.connect)
-            .timeout(bounds.request)
-            .pool_max_idle_per_host(bounds.idle)
-            .pool_idle_timeout(Duration::from_secs(50))
-            .no_proxy();
-        if let Some(proxy) = proxy {
-            let proxy = Proxy::all(proxy)
-                .map_err(|_| settings("the proxy of [inventory.octavia] is no URL".to_owned()))?;
-            builder = builder.proxy(proxy);
-        }
-        let client = builder.build().map_err(|error| {
-            settings(format!(
-                "the HTTP client cannot be made: {}",
-                because(&error)
-            ))
-        })?;
+        let client = client(&bounds, ca_file, proxy)?;
         Ok(Self { client, bounds })
     }
 

@@ -35,6 +35,7 @@ pub(crate) enum Service {
     Octavia,
     Nova,
     Barbican,
+    Swift,
 }
 
 impl Service {
@@ -44,6 +45,7 @@ impl Service {
             Self::Octavia => "Octavia",
             Self::Nova => "Nova",
             Self::Barbican => "Barbican",
+            Self::Swift => "Swift",
         }
     }
 }
@@ -87,6 +89,7 @@ pub(crate) struct Session {
     octavia: Option<Endpoint>,
     nova: Option<Endpoint>,
     barbican: Option<Endpoint>,
+    swift: Option<Endpoint>,
     /// For the fault: interface and region.
     looked_for: String,
 }
@@ -189,7 +192,10 @@ impl Keystone {
     }
 
     /// A session in the place of one that was refused; none where that was tried a moment ago.
-    async fn replace(&self, refused: &Arc<Session>) -> Result<Option<Arc<Session>>, CloudError> {
+    pub(crate) async fn replace(
+        &self,
+        refused: &Arc<Session>,
+    ) -> Result<Option<Arc<Session>>, CloudError> {
         let mut state = self.state.lock().await;
         if let Some(other) = &state.session
             && !Arc::ptr_eq(other, refused)
@@ -303,6 +309,7 @@ impl Keystone {
             octavia: place(&settings.endpoint, &cloud.load_balancer, "load-balancer")?,
             nova: place(&settings.compute_endpoint, &cloud.compute, "compute")?,
             barbican: catalog.find("key-manager", interface, region),
+            swift: catalog.find("object-store", interface, region),
             keystone: cloud.auth_url.clone(),
             looked_for: format!(
                 "{} endpoint in {}",
@@ -335,16 +342,26 @@ impl Session {
         self.ask(service, question).await
     }
 
-    async fn ask(&self, service: Service, question: Question<'_>) -> Result<Answer, CloudError> {
+    /// Swift's account, and the token that is shown there by somebody else.
+    pub(crate) fn swift(&self) -> Result<(Endpoint, HeaderValue), CloudError> {
+        Ok((self.endpoint(Service::Swift)?.clone(), self.token.clone()))
+    }
+
+    fn endpoint(&self, service: Service) -> Result<&Endpoint, CloudError> {
         let endpoint = match service {
             Service::Keystone => Some(&self.keystone),
             Service::Octavia => self.octavia.as_ref(),
             Service::Nova => self.nova.as_ref(),
             Service::Barbican => self.barbican.as_ref(),
+            Service::Swift => self.swift.as_ref(),
         };
-        let endpoint = endpoint.ok_or_else(|| CloudError::NoEndpoint {
+        endpoint.ok_or_else(|| CloudError::NoEndpoint {
             wanted: format!("{} as {}", service.name(), self.looked_for),
-        })?;
+        })
+    }
+
+    async fn ask(&self, service: Service, question: Question<'_>) -> Result<Answer, CloudError> {
+        let endpoint = self.endpoint(service)?;
         let mut headers = vec![(X_AUTH_TOKEN, self.token.clone())];
         headers.extend(question.accept.map(|accept| (ACCEPT, accept)));
         let version = question.version.map(HeaderValue::from_static);

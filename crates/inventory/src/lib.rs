@@ -1,6 +1,6 @@
 //! In: the name of a target; a file of amphorae, Octavia's API, Nova's consoles; operators' passwords, and Keystone's word.
 //! Out: the amphora that is meant and the host keys that its console names; who an operator is: all that policy speaks of.
-//! Never: decides who may reach it, or guesses between two. The only crate with an HTTP client.
+//! Never: decides who may reach it, or guesses between two. Its HTTP client is the archive's too.
 
 mod condition;
 mod error;
@@ -50,6 +50,9 @@ mod nova;
 // Barbican: the octavia key, for a process of its own.
 mod barbican;
 
+// Swift: where the archive's account is, for another.
+mod object_storage;
+
 mod joined;
 
 // Where the journal's anchors are left.
@@ -66,6 +69,7 @@ use std::time::Duration;
 use ampgate_access::{Amphora, AmphoraId, TargetName};
 use async_trait::async_trait;
 
+pub use backoff::wait as back_off;
 pub use barbican::{SecretRef, payload};
 pub use cloud::{Cloud, CredentialName, Domain, Interface, Login, Named, Source};
 pub use condition::{Condition, State, show_age};
@@ -75,14 +79,15 @@ pub use endpoint::Endpoint;
 pub use error::{CloudError, InventoryError};
 pub use examine::{Examination, examine};
 pub use fixed::Fixed;
-pub use http::Bounds;
+pub use http::{Bounds, client as http_client};
 pub use join::{Unusable, of_bodies};
 pub use joined::Joined;
 pub use known::Known;
 pub use live::Live;
+pub use object_storage::ObjectStorage;
 pub use operators::{Admitted, NotIn, OperatorSettings, Operators, Receipt, Token, Verdict};
 pub use post::Post;
-pub use secret::Secret;
+pub use secret::{Secret, read_secret};
 pub use settings::Settings;
 
 /// Where amphorae are known from: a file, Octavia, or both.

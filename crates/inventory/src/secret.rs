@@ -58,8 +58,11 @@ pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<String>, String> {
     read_bounded(path)
 }
 
-/// The only line of a file.
-pub(crate) fn read_secret(path: &Path) -> Result<Secret, String> {
+/// The only line of a file that not everybody may read.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn read_secret(path: &Path) -> Result<Secret, String> {
     let text = read_private(path)?;
     Ok(Secret::new(Zeroizing::new(text.trim_end().to_owned())))
 }

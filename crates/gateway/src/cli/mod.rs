@@ -6,6 +6,7 @@
     reason = "a command line talks on stdout and stderr"
 )]
 
+mod archive;
 mod check;
 mod doctor;
 mod explain;
@@ -79,6 +80,9 @@ enum Command {
     /// List, show or forget the host keys by which amphorae are known.
     #[command(subcommand)]
     Hostkeys(hostkeys::Hostkeys),
+    /// Bring recordings and journal to the object store, and fetch them from there; hold and delete recordings.
+    #[command(subcommand)]
+    Archive(archive::Archive),
     /// Show how the running gateway does.
     Status(sessions::Status),
     /// Look for what is wrong: on this host, in the cloud, and on the way to an amphora.
@@ -127,6 +131,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Sessions(sessions) => sessions.run(&config),
         Command::Session(session) => session.run(&config),
         Command::Hostkeys(hostkeys) => hostkeys.run(&config),
+        Command::Archive(archive) => archive.run(&config),
         Command::Status(status) => status.run(&config),
         Command::Doctor(doctor) => doctor.run(&config),
         Command::Reindex => reindex::run(&config),

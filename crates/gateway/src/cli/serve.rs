@@ -220,6 +220,23 @@ pub fn as_the_gateway(path: &Path, arguments: &[&str], config: &Config) -> anyho
     }
 }
 
+/// Started by root, becomes this command as the gateway's user: the same process, so that whoever watches it still does.
+pub fn become_the_gateway(path: &Path, arguments: &[&str], config: &Config) -> anyhow::Result<()> {
+    use std::os::unix::process::CommandExt as _;
+    if !rustix::process::geteuid().is_root() || config.process.user.is_none() {
+        return Ok(());
+    }
+    let user = named(config.process.user.as_deref())?;
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg0("ampgate")
+        .arg("--config")
+        .arg(path)
+        .args(arguments);
+    command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+    Err(command.exec()).context("it cannot become the gateway's user")
+}
+
 fn named(user: Option<&str>) -> anyhow::Result<User> {
     let name = user.context("[process] names no user")?;
     User::from_name(name)?.with_context(|| format!("[process]: there is no user {name}"))

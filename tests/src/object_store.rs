@@ -1,0 +1,117 @@
+//! In: the script tests/bed/object_stores.py. Out: a real Swift or another S3, and a gateway's section that leads there.
+//! Never: left behind: it ends with this value.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::{
+    bed::{bed, script, tool},
+    gateway::give,
+};
+
+/// Which server, and by which of its APIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// OpenStack Swift's own.
+    Swift,
+    /// OpenStack Swift's `s3api`.
+    SwiftS3,
+    /// The S3 of moto.
+    Moto,
+}
+
+/// A running object store with a bucket `archive`.
+#[derive(Debug)]
+pub struct ObjectStore {
+    api: Api,
+    facts: Value,
+    /// Its standard input is the leash.
+    child: Child,
+    /// Where it keeps what it stores.
+    pub dir: PathBuf,
+}
+
+impl ObjectStore {
+    /// Starts it for the test `name`, in the controller's network namespace.
+    pub fn up(api: Api, name: &str) -> ObjectStore {
+        let dir = bed().directory("stores").join(name);
+        let tools = tool("asciinema");
+        let tools = tools.parent().unwrap().parent().unwrap();
+        let kind = match api {
+            Api::Swift | Api::SwiftS3 => "swift",
+            Api::Moto => "moto",
+        };
+        let log = fs::File::create(bed().directory("stores").join(format!("{name}.log"))).unwrap();
+        let mut child = bed()
+            .command(tools.join("store-venv/bin/python3"))
+            .arg(script("object_stores.py"))
+            .arg(kind)
+            .arg(&dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let facts = serde_json::from_str(&line).unwrap_or_else(|_| {
+            let log = dir.with_extension("log");
+            panic!(
+                "the object store did not come up: {}",
+                fs::read_to_string(log).unwrap_or_default()
+            )
+        });
+        ObjectStore {
+            api,
+            facts,
+            child,
+            dir,
+        }
+    }
+
+    /// The lines of [archive] that lead there, with a secret file in `dir` for the owner of `like`.
+    pub fn section(&self, dir: &Path, like: &Path, read_only: bool) -> Vec<String> {
+        let secret = dir.join("archive.secret");
+        fs::write(&secret, self.facts["key"].as_str().unwrap()).unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        give(&secret, like);
+        let user = match (self.api, read_only) {
+            (Api::Swift | Api::SwiftS3, true) => &self.facts["reader"],
+            _ => &self.facts["user"],
+        };
+        let mut lines = vec![
+            "bucket = \"archive\"".to_owned(),
+            "prefix = \"gw/\"".to_owned(),
+            format!("secret_file = {:?}", secret.display().to_string()),
+        ];
+        lines.extend(match self.api {
+            Api::Swift => vec![
+                "store = \"swift\"".to_owned(),
+                format!("auth_url = {}", self.facts["auth_url"]),
+                format!("user = {user}"),
+            ],
+            Api::SwiftS3 | Api::Moto => vec![
+                "store = \"s3\"".to_owned(),
+                format!("endpoint = {}", self.facts["url"]),
+                format!("access_key = {user}"),
+            ],
+        });
+        lines
+    }
+}
+
+impl Drop for ObjectStore {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
