@@ -21,4 +21,5 @@ mod mariadb;
 mod openstack;
 mod own_ca;
 mod reach;
+mod transfers;
 mod walk;

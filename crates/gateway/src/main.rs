@@ -16,6 +16,7 @@ mod doctor;
 mod gateway;
 mod hostkey;
 mod inner;
+mod judge;
 mod jump;
 mod keeping;
 mod keypairs;
@@ -33,7 +34,9 @@ mod seek;
 mod sentence;
 mod session;
 mod ssh;
+mod story;
 mod tell;
+mod transfer;
 mod upstream;
 mod wire;
 
