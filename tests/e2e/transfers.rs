@@ -391,31 +391,38 @@ fn an_scp_that_might_be_something_else_is_recorded_in_full() {
     bed()
         .inside(
             &A,
-            "mkdir -p /var/lib/octavia/certs /tmp/old && echo secret-of-a-tenant >/tmp/old/f",
+            "mkdir -p /var/lib/octavia/certs /tmp/old && echo secret-of-a-tenant | tee /tmp/old/f >/var/lib/octavia/certs/f",
         )
         .good();
     let client = gateway.client("alice");
-    for (command, parsed) in [
-        ("scp -f /tmp/old/f", true),
-        ("scp -f /tmp/old/f*", false),
-        ("scp -f /tmp/../tmp/old/f", false),
-        ("scp -r -f /tmp/old", true),
-        ("scp -f ~/../../tmp/old/f", false),
-        ("scp -f /tmp/old/f;true", false),
+    // The first is no scp either: its client answers before anything was said.
+    for command in [
+        "scp -f /tmp/old/f",
+        "scp -f /tmp/old/f*",
+        "scp -f /tmp/../tmp/old/f",
+        "scp -f ~/../../tmp/old/f",
+        "scp -f /tmp/old/f;true",
     ] {
+        let early = b"\0\0\0\0\0\0";
         client
-            .exec(Via::Jump, Land::Plain, &A, command, b"\0\0\0\0\0\0")
+            .exec(Via::Jump, Land::Plain, &A, command, early)
             .good();
         until("it is closed", Duration::from_secs(10), || {
             gateway.seen_as(command).sealed()
         });
         let seen = gateway.seen_as(command).stdout;
         let recorded = seen.windows(6).any(|w| w == b"secret");
-        assert_eq!(
-            recorded,
-            !parsed,
-            "{command}: {:?}",
-            String::from_utf8_lossy(&seen)
-        );
+        assert!(recorded, "{command}: {:?}", String::from_utf8_lossy(&seen));
+    }
+    // A real scp of a denied path, and of a directory above it, by somebody who may run commands as root.
+    let (way, host) = client.way(Via::Jump, Land::Root, &A);
+    for path in ["/var/lib/octavia/certs/f", "/var/lib/octavia"] {
+        let mut scp = client.command("scp");
+        scp.args(way.clone()).args(["-q", "-O", "-r"]);
+        scp.arg(format!("{host}:{path}")).arg("there");
+        run(scp, b"").good();
+        gateway.quiet();
+        let seen = gateway.seen_as(&format!("scp -r -f {path}")).stdout;
+        assert!(seen.windows(6).any(|w| w == b"secret"), "{path}");
     }
 }

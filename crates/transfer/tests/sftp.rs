@@ -234,7 +234,9 @@ fn what_is_written_is_hashed_as_it_goes() {
         }
         assert_eq!(channel.up, sent);
         channel.amphora(&status(2, 0)).unwrap();
-        channel.amphora(&status(3, if failed { 4 } else { 0 })).unwrap();
+        channel
+            .amphora(&status(3, if failed { 4 } else { 0 }))
+            .unwrap();
         if let Some(size) = size {
             let set = packet(10, &[&n(4), &s(b"h"), &n(1), &n8(size)]);
             channel.client(&set).unwrap();
@@ -254,16 +256,31 @@ fn what_is_written_is_hashed_as_it_goes() {
 fn what_is_no_sftp_ends_the_channel() {
     let long = [&n(300_000)[..], &[5]].concat();
     let cases: Vec<(&str, Vec<u8>)> = vec![
-        ("a length of nothing", n(0).to_vec().into_iter().chain([0]).collect()),
+        (
+            "a length of nothing",
+            n(0).to_vec().into_iter().chain([0]).collect(),
+        ),
         ("a packet that is too long", long),
         ("a second INIT", packet(1, &[&n(3)])),
-        ("a path that is cut short", packet(17, &[&n(1), &n(9), b"/x"])),
+        (
+            "a path that is cut short",
+            packet(17, &[&n(1), &n(9), b"/x"]),
+        ),
         ("a NUL in a path", packet(17, &[&n(1), &s(b"/x\0y")])),
         ("a field too many", packet(17, &[&n(1), &s(b"/x"), &n(0)])),
-        ("attributes of no kind", packet(9, &[&n(1), &s(b"/x"), &n(0x40)])),
+        (
+            "attributes of no kind",
+            packet(9, &[&n(1), &s(b"/x"), &n(0x40)]),
+        ),
         ("a request without a number", packet(13, &[b"a"])),
-        ("content that is longer than its packet", packet(6, &[&n(1), &s(b"h"), &n8(0), &n(9), b"short"])),
-        ("a handle that is too long", packet(6, &[&n(1), &n(257), &[0; 300]])),
+        (
+            "content that is longer than its packet",
+            packet(6, &[&n(1), &s(b"h"), &n8(0), &n(9), b"short"]),
+        ),
+        (
+            "a handle that is too long",
+            packet(6, &[&n(1), &n(257), &[0; 300]]),
+        ),
     ];
     for (what, bytes) in cases {
         let mut channel = Channel::begun();
@@ -364,21 +381,70 @@ fn conversation() -> Vec<(bool, Vec<u8>)> {
     let file = noise(40_000);
     vec![
         (true, packet(1, &[&n(3)])),
-        (false, packet(2, &[&n(3), &s(b"posix-rename@openssh.com"), &s(b"1")])),
+        (
+            false,
+            packet(2, &[&n(3), &s(b"posix-rename@openssh.com"), &s(b"1")]),
+        ),
         (true, open(1, b"/f", READ)),
         (false, handle(1, b"\0\0\0\0")),
-        (true, [read(2, b"\0\0\0\0", 0, 32768), read(3, b"\0\0\0\0", 32768, 32768), read(4, b"\0\0\0\0", 40_000, 100)].concat()),
-        (false, [data(2, &file[..32768]), data(3, &file[32768..]), status(4, 1)].concat()),
-        (true, [close(5, b"\0\0\0\0"), open(6, b"/g", WRITE | CREATE | TRUNCATE)].concat()),
-        (false, [status(5, 0), handle(6, b"\0\0\0\1")].concat()),
-        (true, [write(7, b"\0\0\0\1", 0, &file), packet(99, &[&n(8)]), write(9, b"no", 0, &file[..99]), close(10, b"\0\0\0\1")].concat()),
+        (
+            true,
+            [
+                read(2, b"\0\0\0\0", 0, 32768),
+                read(3, b"\0\0\0\0", 32768, 32768),
+                read(4, b"\0\0\0\0", 40_000, 100),
+            ]
+            .concat(),
+        ),
+        (
+            false,
+            [
+                data(2, &file[..32768]),
+                data(3, &file[32768..]),
+                status(4, 1),
+            ]
+            .concat(),
+        ),
+        (
+            true,
+            [
+                close(5, b"\0\0\0\0"),
+                open(6, b"/g", WRITE | CREATE | TRUNCATE),
+            ]
+            .concat(),
+        ),
+        (false, [status(5, 0), handle(6, b"\0\0\0\x01")].concat()),
+        (
+            true,
+            [
+                write(7, b"\0\0\0\x01", 0, &file),
+                packet(99, &[&n(8)]),
+                write(9, b"no", 0, &file[..99]),
+                close(10, b"\0\0\0\x01"),
+            ]
+            .concat(),
+        ),
         (false, [status(7, 0), status(10, 0)].concat()),
-        (true, packet(200, &[&n(11), &s(b"posix-rename@openssh.com"), &s(b"/g"), &s(b"/h")])),
+        (
+            true,
+            packet(
+                200,
+                &[
+                    &n(11),
+                    &s(b"posix-rename@openssh.com"),
+                    &s(b"/g"),
+                    &s(b"/h"),
+                ],
+            ),
+        ),
         (false, status(11, 0)),
         (true, packet(11, &[&n(12), &s(b"/")])),
         (false, handle(12, b"d")),
         (true, packet(12, &[&n(13), &s(b"d")])),
-        (false, packet(104, &[&n(13), &n(1), &s(b"a"), &s(b"a"), &n(0)])),
+        (
+            false,
+            packet(104, &[&n(13), &n(1), &s(b"a"), &s(b"a"), &n(0)]),
+        ),
         (true, close(14, b"d")),
         (false, status(14, 0)),
     ]
@@ -410,14 +476,19 @@ fn the_conversation_is_told_in_full() {
     let file = noise(40_000);
     assert_eq!(whole.files().len(), 2);
     for (closed, path) in whole.files().into_iter().zip([b"/f", b"/g"]) {
-        assert_eq!((closed.path.as_slice(), closed.result.as_str()), (&path[..], "ok"));
+        assert_eq!(
+            (closed.path.as_slice(), closed.result.as_str()),
+            (&path[..], "ok")
+        );
         let sum = closed.read.as_ref().or(closed.written.as_ref()).unwrap();
         assert_eq!(sum.sha256, Some(sha(&file)));
         assert_eq!(sum.completeness, Completeness::Whole);
     }
     assert!(whole.told.iter().any(|told| matches!(told, Happened::Changed(change)
         if change.operation == "posix-rename" && change.to.as_deref() == Some(b"/h") && change.result == "ok")));
-    assert!(whole.told.iter().any(|told| matches!(told, Happened::Directory { entries: 1, result, .. } if result == "ok")));
+    assert!(whole.told.iter().any(
+        |told| matches!(told, Happened::Directory { entries: 1, result, .. } if result == "ok")
+    ));
 }
 
 proptest! {

@@ -66,7 +66,8 @@ fn a_permit_of_sftp_is_one_of_all_four_however_it_is_written() {
     for text in [
         SFTP,
         r#"permit (principal, action, resource);"#,
-        r#"permit (principal, action == Action::"connect", resource); permit (principal, action == Action::"sftp", resource);"#,
+        r#"permit (principal, action == Action::"connect", resource);
+permit (principal, action == Action::"sftp", resource);"#,
     ] {
         let world = world(text);
         for action in Action::OF_FILES {
@@ -87,8 +88,9 @@ fn a_permit_of_parts_opens_the_channel_and_gives_the_parts() {
     for text in [
         r#"permit (principal, action == Action::"connect", resource);"#,
         r#"permit (principal, action in [Action::"read"], resource) when { context.path like "/*" };"#,
-        &format!("{PARTS} forbid (principal, action == Action::\"sftp\", resource);"),
-        r#"permit (principal, action == Action::"connect", resource); permit (principal == User::"lee", action == Action::"read", resource) when { context.path like "/*" };"#,
+        &format!("{PARTS}\nforbid (principal, action == Action::\"sftp\", resource);"),
+        r#"permit (principal, action == Action::"connect", resource);
+permit (principal == User::"lee", action == Action::"read", resource) when { context.path like "/*" };"#,
     ] {
         assert!(self::world(text).grant.is_err(), "{text}");
     }
@@ -148,7 +150,7 @@ fn what_is_forbidden_below_a_directory_is_forbidden_of_itself() {
 #[test]
 fn a_rule_about_files_that_cannot_be_evaluated_refuses() {
     let broken = r#"forbid (principal, action == Action::"read", resource) when { context.hour * 9223372036854775807 > 1 };"#;
-    let world = world(&format!("{SFTP}{broken}"));
+    let world = world(&format!("{SFTP}\n{broken}"));
     assert!(!world.may(Action::Read, "/x"));
     assert!(world.may(Action::Write, "/x"));
 }
