@@ -354,9 +354,7 @@ impl Output<'_> {
     /// Output of the operator's own program.
     fn landed(&self, stream: Stream, data: Bytes, pieces: &mut Vec<Piece>) -> Result<(), Trouble> {
         match self.transfer {
-            Some(transfer) if stream == Stream::Stdout => {
-                transfer.from_amphora(data, self.live, pieces)
-            }
+            Some(transfer) if stream == Stream::Stdout => transfer.output(data, self.live, pieces),
             _ => {
                 pieces.push(Piece::Data(stream, data));
                 Ok(())
@@ -482,7 +480,7 @@ async fn input(
                     let _ = to_amphora.data_bytes(data).await;
                     continue;
                 };
-                if let Err(trouble) = transfer.from_client(data, to_amphora, live).await {
+                if let Err(trouble) = transfer.input(data, to_amphora, live).await {
                     return Stop::Trouble(trouble);
                 }
             }

@@ -100,7 +100,7 @@ impl Transfer {
     }
 
     /// Output of the amphora.
-    pub fn from_amphora(
+    pub fn output(
         &self,
         mut data: Bytes,
         live: &LiveSession,
@@ -139,7 +139,7 @@ impl Transfer {
     }
 
     /// Input of the client, which goes on as far as it may.
-    pub async fn from_client(
+    pub async fn input(
         &self,
         mut data: Bytes,
         to_amphora: &ChannelWriteHalf<client::Msg>,
