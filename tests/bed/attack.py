@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A client without manners, on paramiko: what no OpenSSH client would send.
 
-    attack.py ATTACK        doors | requests | states | factors | keys | slow | names | probe | logins
+    attack.py ATTACK        doors | requests | states | factors | keys | slow | names | probe | logins | paths | garbage
 
 Environment: PORT (of the gateway), KEY (private key), OPERATOR, AMPHORA (target name); more where noted. Prints
 one JSON object: what was tried, and what came of it. The tests know what must have come.
@@ -664,6 +664,173 @@ def probe():
     wins = sum((f > u) + 0.5 * (f == u) for f in times["FORBIDDEN"] for u in times["UNKNOWN"])
     medians = {kind: sorted(t)[len(t) // 2] * 1000 for kind, t in times.items()}
     print(json.dumps({"told apart": wins / (len(times["FORBIDDEN"]) * len(times["UNKNOWN"])), "median ms": medians, "answers": {k: sorted(v) for k, v in answers.items()}}))
+
+
+# --- row 25: a path in every spelling ---------------------------------------------------------------------
+
+
+class Sftp:
+    """SFTP by hand: what is sent is what is written here."""
+
+    def __init__(self, user):
+        self.out = outer()
+        self.t = inner(self.out, user=user)
+        self.channel = self.t.open_session(timeout=PATIENCE)
+        self.channel.settimeout(PATIENCE)
+        request(self.channel, "subsystem", text("sftp"))
+        self.number = 0
+        self.send(b"\x01" + struct.pack(">I", 3))
+        self.answer()
+
+    def send(self, *bodies):
+        self.channel.sendall(b"".join(struct.pack(">I", len(body)) + body for body in bodies))
+
+    def exactly(self, count):
+        got = b""
+        while len(got) < count:
+            piece = self.channel.recv(count - len(got))
+            if not piece:
+                raise EOFError(self.channel.recv_stderr(1000).decode())
+            got += piece
+        return got
+
+    def answer(self):
+        return self.exactly(struct.unpack(">I", self.exactly(4))[0])
+
+    def packet(self, kind, *fields, extended=None):
+        self.number += 1
+        body = bytes([200 if extended else kind]) + struct.pack(">I", self.number)
+        for field in ([extended] if extended else []) + list(fields):
+            body += field if isinstance(field, bytes) else text(field)
+        return body
+
+    def status(self):
+        """The status of the next answer; "answered" where it is another packet."""
+        body = self.answer()
+        return struct.unpack(">I", body[5:9])[0] if body[0] == 101 else "answered"
+
+
+NO_ATTRIBUTES = struct.pack(">I", 0)
+MODE = struct.pack(">II", 4, 0o777)
+
+
+def of_path(sftp, path):
+    """Every request with this path in it."""
+    p, flags = sftp.packet, lambda n: struct.pack(">I", n)
+    return {
+        "open to read": p(3, path, flags(1), NO_ATTRIBUTES),
+        "open to write": p(3, path, flags(2), NO_ATTRIBUTES),
+        "open both": p(3, path, flags(3), NO_ATTRIBUTES),
+        "open to append": p(3, path, flags(6), NO_ATTRIBUTES),
+        "open anew": p(3, path, flags(2 | 8 | 16), NO_ATTRIBUTES),
+        "open for nothing": p(3, path, flags(0), NO_ATTRIBUTES),
+        "stat": p(17, path),
+        "setstat": p(9, path, MODE),
+        "opendir": p(11, path),
+        "realpath": p(16, path),
+        "statvfs": p(0, path, extended="statvfs@openssh.com"),
+        "expand-path": p(0, path, extended="expand-path@openssh.com"),
+        "symlink to it": p(20, path, "/tmp/new-link"),
+    }
+
+
+def of_name(sftp, path):
+    """Every request in which the last part is meant itself."""
+    p, flags = sftp.packet, lambda n: struct.pack(">I", n)
+    return {
+        "open exclusively": p(3, path, flags(2 | 8 | 32), NO_ATTRIBUTES),
+        "lstat": p(7, path),
+        "readlink": p(19, path),
+        "lsetstat": p(0, path, MODE, extended="lsetstat@openssh.com"),
+        "remove": p(13, path),
+        "mkdir": p(14, path, NO_ATTRIBUTES),
+        "rmdir": p(15, path),
+        "rename": p(18, path, "/tmp/stolen"),
+        "rename over it": p(18, "/tmp/attack/mine", path),
+        "posix-rename": p(0, path, "/tmp/stolen", extended="posix-rename@openssh.com"),
+        "posix-rename over it": p(0, "/tmp/attack/mine", path, extended="posix-rename@openssh.com"),
+        "hardlink": p(0, path, "/tmp/stolen", extended="hardlink@openssh.com"),
+        "hardlink over it": p(0, "/tmp/attack/mine", path, extended="hardlink@openssh.com"),
+        "symlink in it": p(20, "/etc/hostname", path),
+    }
+
+
+def paths():
+    """CERTS/web.pem in every spelling × every request; directories above it moved; a race in one piece."""
+    sftp, found = Sftp("root"), {"denied": {}, "above": {}, "race": {}}
+    certs = "/var/lib/octavia/certs"
+    names = [
+        certs + "/web.pem",
+        certs + "/./web.pem",
+        certs + "//web.pem",
+        certs + "/web.pem/",
+        certs + "/../certs/web.pem",
+        certs + "/no/../web.pem",
+        "//var/lib/octavia/certs/web.pem",
+        "/tmp/../var/lib/octavia/certs/web.pem",
+        "../var/lib/octavia/certs/web.pem",
+        "./.././var/lib/octavia/certs/web.pem",
+        "/tmp/attack/up/certs/web.pem",
+        "/tmp/attack/relative/web.pem",
+        "/tmp/attack/up/../octavia/certs/web.pem",
+        "/proc/self/root/var/lib/octavia/certs/web.pem",
+        "/proc/self/cwd/../var/lib/octavia/certs/web.pem",
+        certs,
+        certs + "/",
+        certs + "/.",
+        certs + "/new",
+        certs + "/new/deeper",
+    ]
+    for name in names:
+        for what, packet in {**of_path(sftp, name), **of_name(sftp, name)}.items():
+            sftp.send(packet)
+            found["denied"][f"{what} {name}"] = sftp.status()
+    for name in ["/tmp/attack/pem", "/tmp/attack/pem/", "/tmp/attack/relative", "/tmp/attack/to-pem", "~/../var/lib/octavia/certs/web.pem"]:
+        for what, packet in of_path(sftp, name).items():
+            # Only expand-path knows what ~ is; for the others it is a name that is not there.
+            if name[0] != "~" or what == "expand-path":
+                sftp.send(packet)
+                found["denied"][f"{what} {name}"] = sftp.status()
+    for name in ["/var/lib/octavia", "/var/lib", "/var", "/tmp/attack/up/../octavia", "/tmp/../var/lib/octavia/"]:
+        for what in ["rename", "posix-rename"]:
+            sftp.send(of_name(sftp, name)[what])
+            found["above"][f"{what} {name}"] = sftp.status()
+        sftp.send(of_path(sftp, name)["symlink to it"])
+        found["above"][f"symlink to {name}"] = sftp.status()
+    for target in ["../var/lib/octavia", "../tmp/attack/up", "./attack/pem"]:
+        sftp.send(sftp.packet(20, target, "/tmp/new-link"))
+        found["above"][f"symlink to {target}"] = sftp.status()
+    # All in one piece: each is judged after the one before it has been done.
+    read = struct.pack(">I", 1)
+    for n in range(20):
+        sftp.send(
+            sftp.packet(18, "/tmp/attack/up", "/tmp/attack/plain/moved"),
+            sftp.packet(3, "/tmp/attack/plain/moved/certs/web.pem", read, NO_ATTRIBUTES),
+            sftp.packet(18, "/tmp/attack/plain/moved", "/tmp/attack/up"),
+            sftp.packet(3, "/tmp/attack/up/certs/web.pem", read, NO_ATTRIBUTES),
+        )
+        found["race"][str(n)] = [sftp.status() for _ in range(4)]
+    sftp.out.close()
+    print(json.dumps(found))
+
+
+def garbage():
+    """No SFTP on an sftp channel: what the client reads before its end."""
+    found = {}
+    for name, bodies in {
+        "too long": b"\xff\xff\xff\xff\x05",
+        "text": b"GET / HTTP/1.0\r\n\r\n",
+        "nothing": b"\0\0\0\0\0",
+        "NUL in a path": struct.pack(">I", 12) + b"\x11\0\0\0\1\0\0\0\3a\0b",
+    }.items():
+        sftp = Sftp("cloud-user")
+        sftp.channel.sendall(bodies)
+        try:
+            found[name] = repr(sftp.answer())
+        except EOFError as end:
+            found[name] = f"{sftp.channel.recv_exit_status()} {end}"
+        sftp.out.close()
+    print(json.dumps(found))
 
 
 globals()[sys.argv[1]]()

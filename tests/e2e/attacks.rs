@@ -10,7 +10,7 @@ mod recorder;
 use serde_json::Value;
 
 /// Every leaf of a JSON object as `path -> text`.
-fn leaves(value: &Value) -> Vec<(String, String)> {
+pub(crate) fn leaves(value: &Value) -> Vec<(String, String)> {
     match value {
         Value::Object(map) => map
             .iter()

@@ -180,6 +180,104 @@ fn two_hundred_transfers_of_64_mib() {
     }
 }
 
+/// 1 GiB by sftp, by scp and by scp of old, both ways: the right SHA-256 in the journal, and a recording under 1 MiB.
+#[test]
+fn one_gib_by_every_transfer_leaves_a_hash_and_no_content() {
+    let gateway = start();
+    let client = gateway.client("alice");
+    let from = source(&client, 1024);
+    let sum = run(command("sha256sum", &[&from.display().to_string()]), b"")
+        .good()
+        .out()[..64]
+        .to_owned();
+    let (way, host) = client.way(Via::Jump, Land::Plain, &A);
+    let (back, there) = (client.home().join("back"), "/tmp/one-gib");
+    let (from, to) = (from.display().to_string(), back.display().to_string());
+    let batch = |line: &str| client.file("batch", line).display().to_string();
+    let (put, get) = (
+        batch(&format!("put {from} {there}\n")),
+        client.file("other", format!("get {there} {to}\n")),
+    );
+    let remote = format!("{host}:{there}");
+    for (program, args, direction) in [
+        ("sftp", vec!["-b", &put, &host], "written"),
+        ("sftp", vec!["-b", get.to_str().unwrap(), &host], "read"),
+        ("scp", vec!["-s", &from, &remote], "written"),
+        ("scp", vec!["-s", &remote, &to], "read"),
+        ("scp", vec!["-O", &from, &remote], "written"),
+        ("scp", vec!["-O", &remote, &to], "read"),
+    ] {
+        let mut transfer = client.command(program);
+        transfer.args(&way).arg("-q").args(&args);
+        ampgate_tests::outcome::run_for(transfer, b"", Duration::from_secs(400)).good();
+        gateway.quiet();
+        let files = gateway.journal().into_iter();
+        let last = files
+            .rev()
+            .find(|event| event["event"] == "file.closed")
+            .unwrap();
+        assert_eq!(
+            last[format!("{direction}_sha256")],
+            sum.as_str(),
+            "{args:?}: {last}"
+        );
+        assert_eq!(last[direction], "whole", "{args:?}: {last}");
+        if direction == "read" {
+            let got = run(command("sha256sum", &[&to]), b"").good().out();
+            assert_eq!(&got[..64], sum, "{args:?}");
+            fs::remove_file(&back).unwrap();
+        }
+        let cast = gateway.casts().pop().unwrap();
+        let size = fs::metadata(cast).unwrap().len();
+        assert!(size < MIB, "{args:?}: {size} bytes recorded");
+    }
+    bed().inside(&A, &format!("rm {there}")).good();
+    closed_and_recorded(&gateway, 0);
+}
+
+/// 10,000 small files up and down: one event for each, and the same files at both ends.
+#[test]
+fn ten_thousand_small_files_have_an_event_each() {
+    let gateway = start();
+    let client = gateway.client("alice");
+    let (from, back) = (client.home().join("many"), client.home().join("back"));
+    fs::create_dir(&from).unwrap();
+    for n in 0..10_000 {
+        fs::write(from.join(n.to_string()), format!("file {n}\n")).unwrap();
+    }
+    let (way, host) = client.way(Via::Jump, Land::Plain, &A);
+    bed().inside(&A, "rm -rf /tmp/many").good();
+    let copy = |from: &str, to: &str| {
+        let mut scp = client.command("scp");
+        scp.args(&way).args(["-q", "-r", from, to]);
+        ampgate_tests::outcome::run_for(scp, b"", Duration::from_secs(400)).good();
+    };
+    copy(&from.display().to_string(), &format!("{host}:/tmp/many"));
+    copy(&format!("{host}:/tmp/many"), &back.display().to_string());
+    gateway.quiet();
+    let same = command(
+        "diff",
+        &[
+            "-r",
+            &from.display().to_string(),
+            &back.display().to_string(),
+        ],
+    );
+    run(same, b"").good();
+    let files = gateway.journal().into_iter();
+    let files: Vec<_> = files
+        .filter(|event| event["event"] == "file.closed")
+        .collect();
+    for direction in ["read", "written"] {
+        let whole = files
+            .iter()
+            .filter(|file| file[direction] == "whole" && file["result"] == "ok");
+        assert_eq!(whole.count(), 10_000, "{direction}");
+    }
+    bed().inside(&A, "rm -rf /tmp/many").good();
+    closed_and_recorded(&gateway, 0);
+}
+
 /// No session is left, each recording is intact, and together they hold at least `bytes`; then they go.
 fn closed_and_recorded(gateway: &Gateway, bytes: u64) {
     gateway.quiet();

@@ -25,4 +25,5 @@ mod own_ca;
 mod reach;
 mod replay;
 mod sealed;
+mod transfers;
 mod walk;

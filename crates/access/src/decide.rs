@@ -32,10 +32,18 @@ pub enum Action {
     Sftp,
     /// A connection from the amphora on to somewhere else.
     Forward,
+    /// Within sftp: the content of a file goes to the operator.
+    Read,
+    /// Within sftp: something is made, changed, or gets another name.
+    Write,
+    /// Within sftp: names, sizes, owners, times.
+    List,
+    /// Within sftp: a name goes.
+    Delete,
 }
 
 impl Action {
-    /// All of them.
+    /// What is asked about an amphora as a whole.
     pub const ALL: [Self; 5] = [
         Self::Connect,
         Self::Shell,
@@ -43,6 +51,9 @@ impl Action {
         Self::Sftp,
         Self::Forward,
     ];
+
+    /// What is asked about one file: [`Policy::decide_file`].
+    pub const OF_FILES: [Self; 4] = [Self::Read, Self::Write, Self::List, Self::Delete];
 
     /// What a session channel can ask for.
     pub(crate) const OF_SESSIONS: [Self; 3] = [Self::Shell, Self::Exec, Self::Sftp];
@@ -55,6 +66,10 @@ impl Action {
             Self::Exec => "exec",
             Self::Sftp => "sftp",
             Self::Forward => "forward",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::List => "list",
+            Self::Delete => "delete",
         }
     }
 }
@@ -199,6 +214,15 @@ impl Why {
 pub const NO_SUCH_AMPHORA: &str = "no such amphora, or you may not reach it (try \"ampgate explain\" on the gateway, or ask its administrators)";
 
 impl Refusal {
+    pub(crate) fn of_answer(answer: Answer) -> Self {
+        Self {
+            why: answer.why(),
+            rules: answer.forbids,
+            errors: answer.errors,
+            told: None,
+        }
+    }
+
     fn of(why: Why) -> Self {
         Self {
             why,
@@ -264,6 +288,17 @@ impl Answer {
         } else {
             Why::NotPermitted
         }
+    }
+}
+
+impl Answer {
+    /// Rules as the file has them, each once.
+    pub(crate) fn in_order(mut self) -> Self {
+        for rules in [&mut self.permits, &mut self.forbids] {
+            rules.sort_by(|a, b| (a.line, &a.id).cmp(&(b.line, &b.id)));
+            rules.dedup();
+        }
+        self
     }
 }
 
@@ -442,19 +477,20 @@ impl Policy {
                     &mut answer,
                 )?;
             }
-            self.evaluate(subject, amphora, action, context, &entities, &mut answer)
+            let door = context.clone();
+            self.evaluate(subject, amphora, action, context, &entities, &mut answer)?;
+            if action == Action::Sftp && answer.not_permitted == [Action::Sftp] {
+                self.some_file(subject, amphora, door, &entities, &mut answer)?;
+            }
+            Ok(())
         });
         if let Err(error) = asked {
             answer.errors.push(error.to_string());
         }
-        for rules in [&mut answer.permits, &mut answer.forbids] {
-            rules.sort_by(|a, b| (a.line, &a.id).cmp(&(b.line, &b.id)));
-            rules.dedup();
-        }
-        answer
+        answer.in_order()
     }
 
-    fn words(
+    pub(crate) fn words(
         &self,
         subject: &Subject,
         amphora: &Amphora,
@@ -463,11 +499,11 @@ impl Policy {
     ) -> Result<(Entities, Context), Untranslatable> {
         Ok((
             self.kinds.entities(subject, amphora)?,
-            self.kinds.context(subject, landing, circumstances)?,
+            self.kinds.context(subject, landing, circumstances, None)?,
         ))
     }
 
-    fn evaluate(
+    pub(crate) fn evaluate(
         &self,
         subject: &Subject,
         amphora: &Amphora,
@@ -478,7 +514,7 @@ impl Policy {
     ) -> Result<(), Untranslatable> {
         let request = self
             .kinds
-            .request(subject, amphora, action, context, &self.schema)?;
+            .request(subject, amphora, action, context, Some(&self.schema))?;
         let response = self.authorizer.is_authorized(&request, &self.set, entities);
         let diagnostics = response.diagnostics();
         let mut permitted = false;

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::amphora::Amphora;
-use crate::decide::{Action, Circumstances};
+use crate::decide::{Action, Answer, Circumstances};
 use crate::landing::Landing;
 use crate::policy::{Policy, RuleRef};
 use crate::principal::Subject;
@@ -61,6 +61,26 @@ pub struct Reach {
     pub landings: Vec<(Landing, Vec<Action>)>,
 }
 
+impl Answer {
+    fn explanation(self) -> Explanation {
+        let allowed = self.allowed();
+        let (rules, overruled) = if allowed {
+            (self.permits, Vec::new())
+        } else if self.forbids.is_empty() {
+            (Vec::new(), Vec::new())
+        } else {
+            (self.forbids, self.permits)
+        };
+        Explanation {
+            allowed,
+            rules,
+            overruled,
+            not_permitted: self.not_permitted,
+            errors: self.errors,
+        }
+    }
+}
+
 impl Policy {
     /// Yes or no, and why. `subject` may be hypothetical (see [`User::subject`](crate::User::subject)).
     pub fn explain(
@@ -71,22 +91,22 @@ impl Policy {
         action: Action,
         circumstances: &Circumstances,
     ) -> Explanation {
-        let answer = self.ask(subject, amphora, landing, action, circumstances);
-        let allowed = answer.allowed();
-        let (rules, overruled) = if allowed {
-            (answer.permits, Vec::new())
-        } else if answer.forbids.is_empty() {
-            (Vec::new(), Vec::new())
-        } else {
-            (answer.forbids, answer.permits)
-        };
-        Explanation {
-            allowed,
-            rules,
-            overruled,
-            not_permitted: answer.not_permitted,
-            errors: answer.errors,
-        }
+        self.ask(subject, amphora, landing, action, circumstances)
+            .explanation()
+    }
+
+    /// The same about one file, within sftp.
+    pub fn explain_file(
+        &self,
+        subject: &Subject,
+        amphora: &Amphora,
+        landing: Landing,
+        action: Action,
+        path: &str,
+        circumstances: &Circumstances,
+    ) -> Explanation {
+        self.ask_file(subject, amphora, landing, action, path, circumstances)
+            .explanation()
     }
 
     /// Everybody who may do anything on an amphora, were they to come from `source` under these circumstances. Users who

@@ -17,6 +17,7 @@ mod users;
 
 mod decide;
 mod explain;
+mod files;
 mod policy;
 mod request;
 

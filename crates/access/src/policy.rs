@@ -32,6 +32,8 @@ pub struct Policy {
     pub(crate) kinds: Kinds,
     pub(crate) decoy: Arc<Amphora>,
     pub(crate) authorizer: Authorizer,
+    /// The paths that rules speak of, without their wildcards: what lies below a directory that is moved.
+    pub(crate) paths: Vec<String>,
 }
 
 impl fmt::Debug for Policy {
@@ -148,6 +150,7 @@ impl Policy {
             kinds,
             decoy,
             authorizer: Authorizer::new(),
+            paths: paths(text),
         })
     }
 
@@ -331,6 +334,33 @@ fn places(text: &str, set: &PolicySet) -> HashMap<PolicyId, Range<usize>> {
     numbered
         .filter(|(id, _)| set.policy(id).is_some() || set.template(id).is_some())
         .collect()
+}
+
+/// Every absolute path in quotes. A pattern without its `*` is a path that the pattern fits.
+fn paths(text: &str) -> Vec<String> {
+    let mut found = std::collections::BTreeSet::new();
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        if c == '/' && rest.peek() == Some(&'/') {
+            while rest.next_if(|c| *c != '\n').is_some() {}
+        }
+        if c != '"' {
+            continue;
+        }
+        let mut quoted = String::new();
+        while let Some(c) = rest.next() {
+            match c {
+                '"' => break,
+                '*' => {}
+                '\\' => quoted.extend(rest.next()),
+                c => quoted.push(c),
+            }
+        }
+        if quoted.starts_with('/') {
+            found.insert(quoted);
+        }
+    }
+    found.into_iter().collect()
 }
 
 fn statements(text: &str) -> Vec<Range<usize>> {

@@ -154,12 +154,13 @@ impl Kinds {
         Ok(RestrictedExpression::new_set(pairs))
     }
 
-    /// The circumstances in one landing.
+    /// The circumstances in one landing, and the path where it is about a file.
     pub(crate) fn context(
         &self,
         subject: &Subject,
         landing: Landing,
         circumstances: &Circumstances,
+        path: Option<&str>,
     ) -> Words<Context> {
         let moment = circumstances.now.to_zoned(TimeZone::UTC);
         let mut pairs = vec![
@@ -191,24 +192,27 @@ impl Kinds {
         if let Some(reason) = &circumstances.reason {
             pairs.push(("reason".to_owned(), string(reason)));
         }
+        if let Some(path) = path {
+            pairs.push(("path".to_owned(), string(path)));
+        }
         Context::from_pairs(pairs).map_err(Untranslatable::because)
     }
 
-    /// One question, checked against the schema.
+    /// One question, checked against the schema if there is one.
     pub(crate) fn request(
         &self,
         subject: &Subject,
         amphora: &Amphora,
         action: Action,
         context: Context,
-        schema: &Schema,
+        schema: Option<&Schema>,
     ) -> Words<Request> {
         Request::new(
             uid(&self.user, subject.name.as_str()),
             uid(&self.action, action.as_str()),
             uid(&self.amphora, &amphora.id.to_string()),
             context,
-            Some(schema),
+            schema,
         )
         .map_err(Untranslatable::because)
     }
@@ -313,10 +317,14 @@ mod tests {
                 let now = "2026-11-23T10:00:00.123456Z".parse().unwrap();
                 let circumstances = Circumstances { now, reason };
                 for landing in Landing::ALL {
-                    for action in Action::ALL {
-                        let context = kinds.context(&subject, landing, &circumstances).unwrap();
+                    let all = Action::ALL.map(|action| (action, None));
+                    let files = Action::OF_FILES.map(|action| (action, Some("/etc/hosts")));
+                    for (action, path) in all.into_iter().chain(files) {
+                        let context = kinds
+                            .context(&subject, landing, &circumstances, path)
+                            .unwrap();
                         kinds
-                            .request(&subject, amphora, action, context, &schema)
+                            .request(&subject, amphora, action, context, Some(&schema))
                             .unwrap();
                     }
                 }

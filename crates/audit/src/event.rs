@@ -255,6 +255,56 @@ pub enum Event {
         head: Option<Text>,
     },
 
+    #[serde(rename = "file.closed")]
+    FileClosed {
+        user: Text,
+        amphora: Text,
+        landing: Text,
+        protocol: Text,
+        path: Text,
+        name: Option<Text>,
+        flags: Text,
+        bytes_read: u64,
+        read: Option<Text>,
+        read_sha256: Option<Text>,
+        bytes_written: u64,
+        written: Option<Text>,
+        written_sha256: Option<Text>,
+        attributes: Option<Text>,
+        result: Text,
+    },
+    #[serde(rename = "directory.listed")]
+    DirectoryListed {
+        user: Text,
+        amphora: Text,
+        landing: Text,
+        path: Text,
+        entries: u64,
+        result: Text,
+    },
+    #[serde(rename = "path.changed")]
+    PathChanged {
+        user: Text,
+        amphora: Text,
+        landing: Text,
+        operation: Text,
+        path: Text,
+        to: Option<Text>,
+        attributes: Option<Text>,
+        result: Text,
+    },
+    #[serde(rename = "path.refused")]
+    PathRefused {
+        user: Text,
+        amphora: Text,
+        landing: Text,
+        operation: Text,
+        action: Text,
+        path: Text,
+        real: Option<Text>,
+        rules: Vec<Text>,
+    },
+
     #[serde(rename = "signer.started")]
     SignerStarted {
         socket: Text,
@@ -357,6 +407,10 @@ impl Event {
         "session.killed",
         "session.revoked",
         "session.closed",
+        "file.closed",
+        "directory.listed",
+        "path.changed",
+        "path.refused",
         "signer.started",
         "signer.signed",
         "signer.refused",

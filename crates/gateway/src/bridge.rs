@@ -17,6 +17,7 @@ use crate::live::LiveSession;
 use crate::recorder::Recorded;
 use crate::sentence::Trouble;
 use crate::tell;
+use crate::transfer::Transfer;
 
 /// Messages recorded with one write: a write of 700 KiB costs the kernel half as much per byte as one of 40 KiB.
 const BATCH: usize = 32;
@@ -100,7 +101,9 @@ pub async fn run(
     live: &LiveSession,
     pty: bool,
     mut orders: watch::Receiver<Option<Trouble>>,
+    transfer: Option<Transfer>,
 ) -> Outcome {
+    let transfer = transfer.as_ref();
     let Landed {
         read: mut from_amphora,
         write: to_amphora,
@@ -113,6 +116,7 @@ pub async fn run(
         probe: Some(probe),
         exit: None,
         failure: None,
+        transfer,
     };
     let Downstream {
         id,
@@ -133,7 +137,7 @@ pub async fn run(
         tokio::pin!(relay);
         let first = tokio::select! {
             stop = &mut relay => stop,
-            stop = input(from_client, &to_amphora, &client, live) => stop,
+            stop = input(from_client, &to_amphora, &client, live, transfer) => stop,
             stop = gone(&client) => stop,
             stop = notices(live, &client, pty) => stop,
             order = ordered(&mut orders) => Stop::Trouble(order),
@@ -153,6 +157,11 @@ pub async fn run(
     outcome.client_left = client_left;
     if let Stop::Trouble(trouble) = stop {
         outcome.trouble = Some(trouble);
+    }
+    if let Some(transfer) = transfer
+        && let Err(trouble) = transfer.finish(live)
+    {
+        outcome.trouble.get_or_insert(trouble);
     }
     // What the gateway says is in the recording too. A dead recorder cannot take it, and is itself the trouble.
     if let Some(trouble) = &outcome.trouble {
@@ -178,8 +187,10 @@ struct Client<'d> {
 }
 
 /// One thing to record and then to forward.
-enum Piece {
+pub enum Piece {
     Data(Stream, Bytes),
+    /// Of a file transfer: counted, hashed and journalled instead.
+    Understood(Bytes),
     Exit(Exit, ChannelMsg),
     Eof,
     Close,
@@ -192,6 +203,8 @@ struct Output<'s> {
     probe: Option<LandingProbe>,
     exit: Option<(Exit, ChannelMsg)>,
     failure: Option<LandingFailure>,
+    /// What reads the output, if it is a file transfer.
+    transfer: Option<&'s Transfer>,
 }
 
 impl Output<'_> {
@@ -204,9 +217,13 @@ impl Output<'_> {
         let mut batch = early;
         loop {
             if batch.is_empty() {
-                match read.wait().await {
-                    Some(message) => batch.push(message),
-                    None => return Stop::AmphoraClosed,
+                tokio::select! {
+                    message = read.wait() => match message {
+                        Some(message) => batch.push(message),
+                        None => return Stop::AmphoraClosed,
+                    },
+                    // The gateway itself answers: there is nothing of the amphora's to pass.
+                    () = Transfer::has_answers(self.transfer) => {}
                 }
             }
             let mut turns = if batch.iter().any(is_bulk) { TURNS } else { 0 };
@@ -237,12 +254,15 @@ impl Output<'_> {
     ) -> Result<bool, Trouble> {
         let mut pieces = Vec::with_capacity(batch.len());
         for message in batch.drain(..) {
-            self.take(message, &mut pieces);
+            self.take(message, &mut pieces)?;
+        }
+        if let Some(transfer) = self.transfer {
+            transfer.answers(&mut pieces);
         }
         let recordable = pieces.iter().filter_map(|piece| match piece {
             Piece::Data(stream, bytes) => Some(Recorded::Output(*stream, bytes)),
             Piece::Exit(exit, _) => Some(Recorded::Exit(exit)),
-            Piece::Eof | Piece::Close => None,
+            Piece::Understood(_) | Piece::Eof | Piece::Close => None,
         });
         let recorder = &self.live.recorder;
         recorder.output(recordable)?;
@@ -253,6 +273,12 @@ impl Output<'_> {
                     let length = bytes.len();
                     client.output(stream, bytes).await;
                     recorder.relayed(stream, length);
+                }
+                Piece::Understood(bytes) => {
+                    let length = bytes.len();
+                    recorder.understood(length);
+                    client.output(Stream::Stdout, bytes).await;
+                    recorder.relayed(Stream::Stdout, length);
                 }
                 Piece::Exit(exit, message) => {
                     client.exit(&message).await;
@@ -265,11 +291,11 @@ impl Output<'_> {
         Ok(self.failure.is_none())
     }
 
-    fn take(&mut self, message: ChannelMsg, pieces: &mut Vec<Piece>) {
+    fn take(&mut self, message: ChannelMsg, pieces: &mut Vec<Piece>) -> Result<(), Trouble> {
         match message {
-            ChannelMsg::Data { data } => self.output(Stream::Stdout, data, pieces),
+            ChannelMsg::Data { data } => self.output(Stream::Stdout, data, pieces)?,
             ChannelMsg::ExtendedData { data, ext: STDERR } => {
-                self.output(Stream::Stderr, data, pieces)
+                self.output(Stream::Stderr, data, pieces)?;
             }
             message @ ChannelMsg::ExitStatus { exit_status } => {
                 self.exited(Exit::Status(exit_status), message, pieces)
@@ -284,6 +310,7 @@ impl Output<'_> {
             ChannelMsg::Close => pieces.push(Piece::Close),
             _ => {}
         }
+        Ok(())
     }
 
     /// Until it is known that the landing came about, and where it did not, EOF is held back: nothing may follow it, and
@@ -292,10 +319,14 @@ impl Output<'_> {
         self.failure.is_none() && self.probe.as_ref().is_none_or(LandingProbe::is_settled)
     }
 
-    fn output(&mut self, stream: Stream, data: Bytes, pieces: &mut Vec<Piece>) {
+    fn output(
+        &mut self,
+        stream: Stream,
+        data: Bytes,
+        pieces: &mut Vec<Piece>,
+    ) -> Result<(), Trouble> {
         let Some(probe) = self.probe.as_mut().filter(|probe| !probe.is_settled()) else {
-            pieces.push(Piece::Data(stream, data));
-            return;
+            return self.landed(stream, data, pieces);
         };
         let leg = if stream == Stream::Stdout {
             Leg::Stdout
@@ -303,10 +334,11 @@ impl Output<'_> {
             Leg::Stderr
         };
         let fed = probe.feed(leg, &data);
-        if !fed.pass.is_empty() {
-            pieces.push(Piece::Data(stream, Bytes::copy_from_slice(&fed.pass)));
+        let (pass, verdict) = (Bytes::copy_from_slice(&fed.pass), fed.verdict);
+        if !pass.is_empty() {
+            self.landed(stream, pass, pieces)?;
         }
-        match fed.verdict {
+        match verdict {
             Some(Ok(())) => {
                 self.probe = None;
                 if let Some((exit, message)) = self.exit.take() {
@@ -315,6 +347,18 @@ impl Output<'_> {
             }
             Some(Err(failure)) => self.failure = Some(failure),
             None => {}
+        }
+        Ok(())
+    }
+
+    /// Output of the operator's own program.
+    fn landed(&self, stream: Stream, data: Bytes, pieces: &mut Vec<Piece>) -> Result<(), Trouble> {
+        match self.transfer {
+            Some(transfer) if stream == Stream::Stdout => transfer.output(data, self.live, pieces),
+            _ => {
+                pieces.push(Piece::Data(stream, data));
+                Ok(())
+            }
         }
     }
 
@@ -414,6 +458,7 @@ async fn input(
     to_amphora: &ChannelWriteHalf<client::Msg>,
     client: &Client<'_>,
     live: &LiveSession,
+    transfer: Option<&Transfer>,
 ) -> Stop {
     let mut next = None;
     loop {
@@ -431,7 +476,13 @@ async fn input(
                     return Stop::Trouble(trouble);
                 }
                 live.took_input(data.len());
-                let _ = to_amphora.data_bytes(data).await;
+                let Some(transfer) = transfer else {
+                    let _ = to_amphora.data_bytes(data).await;
+                    continue;
+                };
+                if let Err(trouble) = transfer.input(data, to_amphora, live).await {
+                    return Stop::Trouble(trouble);
+                }
             }
             ChannelMsg::Eof => {
                 let _ = to_amphora.eof().await;

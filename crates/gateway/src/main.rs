@@ -17,6 +17,7 @@ mod doctor;
 mod gateway;
 mod hostkey;
 mod inner;
+mod judge;
 mod jump;
 mod keeping;
 mod keypairs;
@@ -34,7 +35,9 @@ mod seek;
 mod sentence;
 mod session;
 mod ssh;
+mod story;
 mod tell;
+mod transfer;
 mod upstream;
 mod wire;
 

@@ -42,6 +42,8 @@ pub struct Recorder {
     max_size: u64,
     deadline: Duration,
     relayed: [AtomicU64; 2],
+    /// Output that is not in the file but was understood: a file's content, counted and hashed.
+    understood: AtomicU64,
     /// Output in the file, also after the recording was closed.
     recorded: AtomicU64,
     /// Milliseconds after `began` of the oldest commit that may not be durable, plus one; 0 when there is none.
@@ -91,6 +93,7 @@ impl Recorder {
             max_size,
             deadline,
             relayed: Default::default(),
+            understood: AtomicU64::new(0),
             recorded: AtomicU64::new(0),
             unsynced_since: AtomicU64::new(0),
             began: Instant::now(),
@@ -205,8 +208,14 @@ impl Recorder {
         self.relayed.iter().map(|n| n.load(Ordering::Relaxed)).sum()
     }
 
+    /// Counts output of a file transfer that is about to go on. The parser has taken it, byte for byte.
+    pub fn understood(&self, bytes: usize) {
+        self.understood.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Output in the file or understood: nothing else may go on.
     pub fn recorded_bytes(&self) -> u64 {
-        self.recorded.load(Ordering::Relaxed)
+        self.recorded.load(Ordering::Relaxed) + self.understood.load(Ordering::Relaxed)
     }
 
     fn behind(&self) -> Duration {
@@ -302,7 +311,9 @@ impl Recorder {
                 sealed: false,
             };
         };
-        let recorded = live.bytes_recorded(Stream::Stdout) + live.bytes_recorded(Stream::Stderr);
+        let recorded = live.bytes_recorded(Stream::Stdout)
+            + live.bytes_recorded(Stream::Stderr)
+            + self.understood.load(Ordering::Relaxed);
         let (closed, head) = match live.close(reason) {
             Ok(closed) => closed,
             Err(error) => {

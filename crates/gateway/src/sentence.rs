@@ -84,6 +84,11 @@ pub enum Trouble {
     Landed(LandingFailure),
     #[error("the connection to the amphora broke: {0}")]
     Broken(String),
+    /// Bytes on an sftp channel that are no sftp.
+    #[error(
+        "the file transfer ends, because it is not understood: {0}; try another client, or scp -O"
+    )]
+    Transfer(String),
     #[error(
         "a fault of the gateway itself ended this session, and no other; tell whoever runs it to look for \"panicked\" in its log"
     )]
@@ -110,7 +115,7 @@ impl Trouble {
             | Self::HostKeyDisputed { .. }
             | Self::HostKeyUnknown { .. } => 251,
             Self::NoKeyFits { .. } | Self::Signer(_) => 250,
-            Self::Landed(_) | Self::Refused(_) => 249,
+            Self::Landed(_) | Self::Refused(_) | Self::Transfer(_) => 249,
         }
     }
 
@@ -137,6 +142,7 @@ impl Trouble {
             Self::Refused(_) => "amphora-refused",
             Self::Landed(_) => "landing-failed",
             Self::Broken(_) => "connection-broken",
+            Self::Transfer(_) => "transfer-not-understood",
             Self::Fault => "gateway-fault",
         }
     }

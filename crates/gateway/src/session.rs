@@ -25,6 +25,7 @@ use crate::recorder::Recorder;
 use crate::seek::{self, Seeker, Unresolved};
 use crate::sentence::Trouble;
 use crate::tell;
+use crate::transfer::Transfer;
 use crate::upstream::{self, Dialling};
 
 /// One principal at one target: what every session channel of a connection has in common.
@@ -313,7 +314,8 @@ async fn attend(
             );
             ask::answer(down, true).await;
             let pty = asked.terminal.is_some();
-            Box::pin(bridge::run(down, landed, live, pty, orders)).await
+            let transfer = Transfer::of(&visit.gateway, asked, &live.grant);
+            Box::pin(bridge::run(down, landed, live, pty, orders, transfer)).await
         }
         Err(trouble) => {
             let _ = live.recorder.marker(&trouble.told(&live.session));

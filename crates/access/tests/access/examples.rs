@@ -54,8 +54,19 @@ fn check(file: &str, rows: &[Row]) {
             .find(|a| a.load_balancer.name == which)
             .unwrap();
         let circumstances = at(moment, (!reason.is_empty()).then_some(reason));
-        let (landing, action) = (landing.parse().unwrap(), action.parse().unwrap());
-        let said = policy.explain(&subject, amphora, landing, action, &circumstances);
+        let landing = landing.parse().unwrap();
+        // "read /a/path" is about one file.
+        let said = match action.split_once(' ') {
+            Some((word, path)) => {
+                let mut all = Action::OF_FILES.into_iter();
+                let action = all.find(|action| action.as_str() == word).unwrap();
+                policy.explain_file(&subject, amphora, landing, action, path, &circumstances)
+            }
+            None => {
+                let action = action.parse().unwrap();
+                policy.explain(&subject, amphora, landing, action, &circumstances)
+            }
+        };
         let ids: Vec<&str> = said.rules.iter().map(|r| r.id.as_str()).collect();
         decided.extend(ids.iter().map(|id| (*id).to_owned()));
         let answer = format!(
@@ -108,6 +119,26 @@ fn default_policy() {
     check(
         "policy.cedar",
         &[
+            (
+                "admins",
+                "web",
+                "root",
+                "read /var/lib/octavia/certs",
+                MONDAY,
+                INSIDE,
+                "",
+                "no: tenants' keys stay where they are",
+            ),
+            (
+                "operators",
+                "web",
+                "plain",
+                "write /tmp/x",
+                MONDAY,
+                INSIDE,
+                "",
+                "yes: operators look around",
+            ),
             ("operators", "web", "plain", "shell", MONDAY, INSIDE, "", op),
             ("operators", "web", "plain", "exec", MONDAY, INSIDE, "", op),
             (

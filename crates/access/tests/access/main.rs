@@ -4,6 +4,7 @@
 
 mod decide;
 mod examples;
+mod files;
 mod policy;
 mod targets;
 mod users;

@@ -101,7 +101,7 @@ impl Whom {
 
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  ampgate explain erin lb-shop-web root --project 8a1f0c2d4e6b4f0f9a7c5d3e1b2a4c6e:member --totp\n  ampgate explain alice amphora-93b939b0-1c1d-4a5e-9d2c-1f0a5a3a9a10\n  ampgate explain alice lb-shop-web.master root\n  ampgate explain alice amphora-93b939b0 netns exec --from 198.51.100.7 --at 2026-12-24T03:00:00Z\n\nExit status 0 for yes, 1 for no."
+    after_help = "Examples:\n  ampgate explain erin lb-shop-web root --project 8a1f0c2d4e6b4f0f9a7c5d3e1b2a4c6e:member --totp\n  ampgate explain alice amphora-93b939b0-1c1d-4a5e-9d2c-1f0a5a3a9a10\n  ampgate explain alice lb-shop-web.master root\n  ampgate explain alice amphora-93b939b0 netns exec --from 198.51.100.7 --at 2026-12-24T03:00:00Z\n  ampgate explain alice lb-shop-web root sftp --operation read --path /var/lib/octavia/certs\n\nExit status 0 for yes, 1 for no."
 )]
 pub struct Explain {
     #[command(flatten)]
@@ -112,8 +112,30 @@ pub struct Explain {
     /// connect, shell, exec, sftp or forward.
     #[arg(default_value = "shell")]
     action: Action,
+    /// About one file, within sftp: read, write, list or delete.
+    #[arg(long, requires = "path", value_parser = operation)]
+    operation: Option<Action>,
+    /// Which file: an absolute path on the amphora, without symbolic links.
+    #[arg(long, requires = "operation", value_parser = absolute)]
+    path: Option<String>,
     #[command(flatten)]
     asking: Asking,
+}
+
+fn operation(word: &str) -> Result<Action, String> {
+    Action::OF_FILES
+        .into_iter()
+        .find(|action| action.as_str() == word)
+        .ok_or_else(|| "an operation is read, write, list or delete".to_owned())
+}
+
+/// The gateway decides about paths without `.` and `..`; an answer about another one would be about nothing.
+fn absolute(path: &str) -> Result<String, String> {
+    if !path.starts_with('/') {
+        return Err("write the whole path, from / on".to_owned());
+    }
+    let plain = ampgate_transfer::absolute(b"/", path.as_bytes());
+    Ok(String::from_utf8_lossy(&plain).into_owned())
 }
 
 #[derive(Args)]
@@ -144,21 +166,31 @@ impl Explain {
         let mut answers = Vec::new();
         for amphora in amphorae(&rules, &self.target)? {
             let landing = self.landing.unwrap_or(Landing::Plain);
-            let answer =
-                rules
-                    .policy
-                    .explain(&subject, &amphora, landing, self.action, &circumstances);
+            let (policy, file) = (&rules.policy, self.operation.zip(self.path.as_deref()));
+            let answer = match file {
+                Some((operation, path)) => policy.explain_file(
+                    &subject,
+                    &amphora,
+                    landing,
+                    operation,
+                    path,
+                    &circumstances,
+                ),
+                None => policy.explain(&subject, &amphora, landing, self.action, &circumstances),
+            };
+            let action = self.operation.unwrap_or(self.action);
             allowed &= answer.allowed;
             if self.asking.json.json {
-                answers.push(serde_json::json!({"amphora": amphora.id.to_string(), "landing": landing, "action": self.action.as_str(), "answer": answer}));
+                answers.push(serde_json::json!({"amphora": amphora.id.to_string(), "landing": landing, "action": action.as_str(), "path": self.path, "answer": answer}));
                 continue;
             }
             println!(
-                "{} on amphora-{} ({}), {landing} {}: {answer}",
+                "{} on amphora-{} ({}), {landing} {action}{}: {answer}",
                 subject.name,
                 amphora.id,
                 amphora.load_balancer.name.escape_debug(),
-                self.action
+                file.map(|(_, path)| format!(" {}", path.escape_debug()))
+                    .unwrap_or_default(),
             );
         }
         if let Some(refusal) = refusal {

@@ -1,0 +1,269 @@
+//! In: a request with paths, the policy, and the amphora's word on where a path leads. Out: the paths as they may go on.
+//! Never: believes the letters of a path alone, or the amphora alone: both must be allowed.
+
+use ampgate_access::{Action, Grant, Why};
+use ampgate_transfer::{
+    Asked, Command, Direction, Follow, Named, Need, Place, Status, absolute, last_of,
+};
+use jiff::Timestamp;
+use russh::{ChannelWriteHalf, client};
+
+use crate::gateway::Gateway;
+use crate::live::LiveSession;
+use crate::sentence::Trouble;
+use crate::transfer::Transfer;
+
+/// What does not go on.
+pub struct No {
+    /// What the client is told.
+    pub status: Status,
+    /// None where the amphora itself says that it cannot be.
+    pub denied: Option<Denied>,
+}
+
+/// What the policy does not allow.
+pub struct Denied {
+    pub action: Action,
+    pub written: Vec<u8>,
+    pub real: Vec<u8>,
+    pub rules: Vec<String>,
+}
+
+/// How a request is judged.
+struct Judge<'t> {
+    transfer: &'t Transfer,
+    to_amphora: &'t ChannelWriteHalf<client::Msg>,
+    live: &'t LiveSession,
+    asked: &'t Asked,
+}
+
+type Verdict<T> = Result<Result<T, No>, Trouble>;
+
+/// Where the request's paths lead, if all of that is allowed.
+pub async fn places(
+    transfer: &Transfer,
+    asked: &Asked,
+    to_amphora: &ChannelWriteHalf<client::Msg>,
+    live: &LiveSession,
+) -> Verdict<Vec<Place>> {
+    let judge = Judge {
+        transfer,
+        to_amphora,
+        live,
+        asked,
+    };
+    let named = asked.named();
+    let mut places: Vec<Option<Place>> = vec![None; named.len()];
+    // A link's target is seen from where the link will be: that one first.
+    for targets in [false, true] {
+        for (n, named) in named.iter().enumerate() {
+            if (named.follow == Follow::Target) != targets {
+                continue;
+            }
+            let link = places.iter().flatten().next().cloned();
+            let found = match link {
+                Some(link) if targets => judge.target(named, &link).await?,
+                _ => judge.file(named).await?,
+            };
+            match (found, places.get_mut(n)) {
+                (Ok(place), Some(slot)) => *slot = Some(place),
+                (Err(no), _) => return Ok(Err(no)),
+                (Ok(_), None) => {}
+            }
+        }
+    }
+    Ok(Ok(places.into_iter().flatten().collect()))
+}
+
+impl Judge<'_> {
+    async fn file(&self, named: &Named<'_>) -> Verdict<Place> {
+        if self.asked.is_known() {
+            let real = named.path.to_vec();
+            return Ok(self.allowed(named, &real).map(|()| place(real)));
+        }
+        let expands = self.asked.expands();
+        let home = match named.path.starts_with(b"/") {
+            true => Vec::new(),
+            false => match self.transfer.home(self.to_amphora, self.live).await? {
+                Ok(home) => home,
+                Err(status) => return Ok(Err(impossible(status))),
+            },
+        };
+        // As its letters say: also where a part of it does not exist, or is a link by now.
+        let letters = absolute(&home, named.path);
+        if let Err(no) = self.allowed(named, &letters) {
+            return Ok(Err(no));
+        }
+        if named.path.is_empty() {
+            // It means nothing to OPEN, and the home to REALPATH: the amphora knows.
+            return Ok(Ok(Place {
+                real: letters,
+                sent: Vec::new(),
+            }));
+        }
+        let slash = named.path.ends_with(b"/");
+        let real = match (named.follow, last_of(named.path)) {
+            (Follow::Last, Some(last)) => {
+                let parent = match self.canonical(&last.parent, false).await? {
+                    Ok(parent) => parent,
+                    Err(status) => return Ok(Err(impossible(status))),
+                };
+                // With a slash behind it a link is followed.
+                if slash
+                    && let Ok(whole) = self.canonical(named.path, false).await?
+                    && let Err(no) = self.allowed(named, &whole)
+                {
+                    return Ok(Err(no));
+                }
+                absolute(&parent, trim(&last.name))
+            }
+            (Follow::Last, None) if self.asked.takes_names_only() => {
+                let message = "ampgate: this is the name of no file".to_owned();
+                return Ok(Err(impossible(Status {
+                    code: Status::FAILURE,
+                    message: message.into_bytes(),
+                })));
+            }
+            _ => match self.canonical(named.path, expands).await? {
+                Ok(real) => real,
+                Err(status) => return Ok(Err(impossible(status))),
+            },
+        };
+        if let Err(no) = self.allowed(named, &real) {
+            return Ok(Err(no));
+        }
+        let mut sent = real.clone();
+        if expands {
+            sent = named.path.to_vec();
+        } else if slash && !sent.ends_with(b"/") {
+            sent.push(b'/');
+        }
+        Ok(Ok(Place { real, sent }))
+    }
+
+    /// What a link will lead to. Its text stays as it is.
+    async fn target(&self, named: &Named<'_>, link: &Place) -> Verdict<Place> {
+        let directory = last_of(&link.real).map_or_else(|| b"/".to_vec(), |last| last.parent);
+        let letters = absolute(&directory, named.path);
+        if let Err(no) = self.allowed(named, &letters) {
+            return Ok(Err(no));
+        }
+        // The letters as they stand: `link/..` is not the directory of `link`.
+        let mut as_written = directory;
+        as_written.push(b'/');
+        as_written.extend_from_slice(named.path);
+        let whole = match named.path.starts_with(b"/") {
+            true => named.path,
+            false => &as_written,
+        };
+        if let Ok(real) = self.canonical(whole, false).await?
+            && let Err(no) = self.allowed(named, &real)
+        {
+            return Ok(Err(no));
+        }
+        Ok(Ok(Place {
+            real: letters,
+            sent: named.path.to_vec(),
+        }))
+    }
+
+    async fn canonical(
+        &self,
+        path: &[u8],
+        expand: bool,
+    ) -> Result<Result<Vec<u8>, Status>, Trouble> {
+        let transfer = self.transfer;
+        transfer
+            .canonical(path, expand, self.to_amphora, self.live)
+            .await
+    }
+
+    fn allowed(&self, named: &Named<'_>, real: &[u8]) -> Result<(), No> {
+        let rules = self.transfer.gateway.rules();
+        let (policy, grant, now) = (&rules.policy, &self.live.grant, Timestamp::now());
+        let path = String::from_utf8_lossy(real);
+        for need in named.needs {
+            let action = action(*need);
+            let decided = policy.decide_file(grant, action, &path, now);
+            let decided = decided.and_then(|()| match named.moves {
+                true => policy.decide_below(grant, &path, now),
+                false => Ok(()),
+            });
+            if let Err(refusal) = decided {
+                let sentence = format!(
+                    "ampgate: the policy does not allow you to {action} {}",
+                    path.escape_debug()
+                );
+                let rules = refusal.rules().iter().map(ToString::to_string);
+                return Err(No {
+                    status: Status {
+                        code: Status::DENIED,
+                        message: sentence.into_bytes(),
+                    },
+                    denied: Some(Denied {
+                        action,
+                        written: named.path.to_vec(),
+                        real: real.to_vec(),
+                        rules: rules.chain(refusal.errors().iter().cloned()).collect(),
+                    }),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether an scp of old is read as one. Its paths are for a shell on the amphora, and nobody can ask where they lead: what
+/// might be out of reach is an ordinary command, recorded in full, and allowed by `exec` alone.
+pub fn scp(gateway: &Gateway, grant: &Grant, command: &Command) -> bool {
+    let path = command.path.as_str();
+    if path.split('/').any(|part| part == "..") {
+        return false;
+    }
+    if !path.starts_with('/') {
+        return true;
+    }
+    let action = match command.direction {
+        Direction::FromAmphora => Action::Read,
+        Direction::ToAmphora => Action::Write,
+    };
+    let letters = absolute(b"/", path.as_bytes());
+    let path = String::from_utf8_lossy(&letters);
+    let (rules, now) = (gateway.rules(), Timestamp::now());
+    let file = rules.policy.decide_file(grant, action, &path, now);
+    let below = rules.policy.decide_below(grant, &path, now);
+    // Who may exec need not be permitted sftp. What a rule forbids is another matter.
+    [file, below].into_iter().all(|decided| {
+        decided
+            .err()
+            .is_none_or(|refusal| refusal.why() == Why::NotPermitted)
+    })
+}
+
+fn action(need: Need) -> Action {
+    match need {
+        Need::Read => Action::Read,
+        Need::Write => Action::Write,
+        Need::List => Action::List,
+        Need::Delete => Action::Delete,
+    }
+}
+
+fn place(real: Vec<u8>) -> Place {
+    Place {
+        sent: real.clone(),
+        real,
+    }
+}
+
+fn impossible(status: Status) -> No {
+    No {
+        status,
+        denied: None,
+    }
+}
+
+fn trim(name: &[u8]) -> &[u8] {
+    let end = name.iter().rposition(|b| *b != b'/').map_or(0, |at| at + 1);
+    name.get(..end).unwrap_or(name)
+}

@@ -1,0 +1,237 @@
+//! In: what happened in a file transfer. Out: an event in the journal, and a line in the recording.
+//! Never: content; a control character in a line.
+
+use ampgate_audit::Event;
+use ampgate_transfer::{Asked, Happened, ScpFile, Sum};
+
+use crate::gateway::Gateway;
+use crate::judge::Denied;
+use crate::live::LiveSession;
+use crate::sentence::Trouble;
+
+/// An operation of sftp.
+pub fn happened(gateway: &Gateway, live: &LiveSession, what: Happened) -> Result<(), Trouble> {
+    let (user, amphora, landing) = who(live);
+    match what {
+        Happened::Opening { path, flags } => live
+            .recorder
+            .marker(&format!("sftp: open {} for {flags}", shown(&path))),
+        Happened::File(file) => {
+            let line = format!(
+                "sftp: close {}: {}{}",
+                shown(&file.path),
+                sums(file.read.as_ref(), file.written.as_ref()),
+                file.result
+            );
+            live.recorder.marker(&line)?;
+            let (read, written) = (Passed::of(file.read), Passed::of(file.written));
+            gateway.journal(
+                Some(live.session),
+                Event::FileClosed {
+                    user,
+                    amphora,
+                    landing,
+                    protocol: "sftp".into(),
+                    path: file.path.as_slice().into(),
+                    name: None,
+                    flags: file.flags.into(),
+                    bytes_read: read.bytes,
+                    read: read.completeness.map(Into::into),
+                    read_sha256: read.sha256.map(Into::into),
+                    bytes_written: written.bytes,
+                    written: written.completeness.map(Into::into),
+                    written_sha256: written.sha256.map(Into::into),
+                    attributes: file.attributes.map(Into::into),
+                    result: file.result.into(),
+                },
+            );
+            Ok(())
+        }
+        Happened::Directory {
+            path,
+            entries,
+            result,
+        } => {
+            let line = format!("sftp: list {}: {entries} names, {result}", shown(&path));
+            live.recorder.marker(&line)?;
+            gateway.journal(
+                Some(live.session),
+                Event::DirectoryListed {
+                    user,
+                    amphora,
+                    landing,
+                    path: path.as_slice().into(),
+                    entries,
+                    result: result.into(),
+                },
+            );
+            Ok(())
+        }
+        Happened::Changed(change) => {
+            let to = change.to.as_deref().map(|to| format!(" to {}", shown(to)));
+            let set = change.detail.as_deref().map(|set| format!(" ({set})"));
+            let line = format!(
+                "sftp: {} {}{}{}: {}",
+                change.operation,
+                shown(&change.path),
+                to.unwrap_or_default(),
+                set.unwrap_or_default(),
+                change.result
+            );
+            live.recorder.marker(&line)?;
+            gateway.journal(
+                Some(live.session),
+                Event::PathChanged {
+                    user,
+                    amphora,
+                    landing,
+                    operation: change.operation.into(),
+                    path: change.path.as_slice().into(),
+                    to: change.to.as_deref().map(Into::into),
+                    attributes: change.detail.map(Into::into),
+                    result: change.result.into(),
+                },
+            );
+            Ok(())
+        }
+    }
+}
+
+/// A file of an scp of old.
+pub fn scp(
+    gateway: &Gateway,
+    live: &LiveSession,
+    path: &str,
+    is_read: bool,
+    file: ScpFile,
+) -> Result<(), Trouble> {
+    let (user, amphora, landing) = who(live);
+    let (read, written) = match is_read {
+        true => (Some(file.sum), None),
+        false => (None, Some(file.sum)),
+    };
+    let line = format!(
+        "scp: {} ({}): {}{}",
+        shown(path.as_bytes()),
+        shown(&file.name),
+        sums(read.as_ref(), written.as_ref()),
+        file.result
+    );
+    live.recorder.marker(&line)?;
+    let (read, written) = (Passed::of(read), Passed::of(written));
+    gateway.journal(
+        Some(live.session),
+        Event::FileClosed {
+            user,
+            amphora,
+            landing,
+            protocol: "scp".into(),
+            path: path.into(),
+            name: Some(file.name.as_slice().into()),
+            flags: if is_read { "read" } else { "write" }.into(),
+            bytes_read: read.bytes,
+            read: read.completeness.map(Into::into),
+            read_sha256: read.sha256.map(Into::into),
+            bytes_written: written.bytes,
+            written: written.completeness.map(Into::into),
+            written_sha256: written.sha256.map(Into::into),
+            attributes: Some(format!("mode {}", file.mode).into()),
+            result: file.result.into(),
+        },
+    );
+    Ok(())
+}
+
+/// What the policy did not allow.
+pub fn refused(
+    gateway: &Gateway,
+    live: &LiveSession,
+    asked: &Asked,
+    denied: &Denied,
+) -> Result<(), Trouble> {
+    let (user, amphora, landing) = who(live);
+    let line = format!(
+        "sftp: {} {} refused: the policy does not allow {} of {}",
+        asked.operation(),
+        shown(&denied.written),
+        denied.action,
+        shown(&denied.real)
+    );
+    live.recorder.marker(&line)?;
+    let real = (denied.real != denied.written).then(|| denied.real.as_slice().into());
+    gateway.journal(
+        Some(live.session),
+        Event::PathRefused {
+            user,
+            amphora,
+            landing,
+            operation: asked.operation().into(),
+            action: denied.action.as_str().into(),
+            path: denied.written.as_slice().into(),
+            real,
+            rules: denied.rules.iter().map(Into::into).collect(),
+        },
+    );
+    Ok(())
+}
+
+/// One direction of a file, as the journal has it.
+#[derive(Default)]
+struct Passed {
+    bytes: u64,
+    completeness: Option<&'static str>,
+    sha256: Option<String>,
+}
+
+impl Passed {
+    fn of(sum: Option<Sum>) -> Self {
+        sum.map_or_else(Self::default, |sum| Self {
+            bytes: sum.bytes,
+            completeness: Some(sum.completeness.as_str()),
+            sha256: sum.sha256,
+        })
+    }
+}
+
+fn sums(read: Option<&Sum>, written: Option<&Sum>) -> String {
+    let one = |verb: &str, sum: &Sum| {
+        let hash = sum.sha256.as_deref();
+        let hash = hash.map(|hash| format!(" sha256 {hash},"));
+        let completeness = sum.completeness.as_str();
+        format!(
+            "{} bytes {verb}, {completeness},{} ",
+            sum.bytes,
+            hash.unwrap_or_default()
+        )
+    };
+    let read = read.map(|sum| one("read", sum)).unwrap_or_default();
+    let written = written.map(|sum| one("written", sum)).unwrap_or_default();
+    read + &written
+}
+
+fn who(
+    live: &LiveSession,
+) -> (
+    ampgate_audit::Text,
+    ampgate_audit::Text,
+    ampgate_audit::Text,
+) {
+    let grant = &live.grant;
+    (
+        grant.principal().name().as_str().into(),
+        grant.amphora().id.to_string().into(),
+        grant.landing().as_str().into(),
+    )
+}
+
+/// A path as one line of text.
+fn shown(path: &[u8]) -> String {
+    let mut text = String::new();
+    for c in String::from_utf8_lossy(path).chars() {
+        match c.is_control() {
+            true => text.extend(c.escape_default()),
+            false => text.push(c),
+        }
+    }
+    text
+}

@@ -1,0 +1,284 @@
+//! In: the bytes of an sftp channel or of an scp, both ways. Out: the same, each operation decided, journalled, recorded.
+//! Never: lets a request with a path on undecided, or takes the next one before.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ampgate_access::{Ask, Grant};
+use ampgate_recording::Stream;
+use ampgate_transfer::{
+    Command, Direction, FromAmphora, FromClient, Malformed, Scp, Sftp, Status, Understood,
+};
+use bytes::Bytes;
+use russh::{ChannelWriteHalf, client};
+use tokio::sync::Notify;
+
+use crate::ask::Asked;
+use crate::bridge::Piece;
+use crate::gateway::Gateway;
+use crate::judge;
+use crate::live::LiveSession;
+use crate::sentence::Trouble;
+use crate::story;
+
+/// Answers of the gateway's own that a client has not taken yet. With more of them it is not listened to.
+const MAX_ANSWERS: usize = 64;
+/// An amphora that neither says where a path leads nor sends anything else for so long is gone.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A channel whose bytes are read on their way. Only what they are is decided here; whether the session may be is not.
+pub struct Transfer {
+    pub gateway: Arc<Gateway>,
+    state: Mutex<State>,
+    /// There is an answer for the client.
+    answered: Notify,
+    /// The amphora said something, or the client took an answer.
+    moved: Notify,
+}
+
+struct State {
+    protocol: Protocol,
+    answers: VecDeque<Bytes>,
+    path: Option<Result<Vec<u8>, Status>>,
+    home: Option<Vec<u8>>,
+}
+
+enum Protocol {
+    Sftp(Box<Sftp>),
+    Scp(Box<Scp>, Command),
+}
+
+impl Transfer {
+    /// None for what is no file transfer, or might be something else: that is recorded in full.
+    pub fn of(gateway: &Arc<Gateway>, asked: &Asked, grant: &Grant) -> Option<Self> {
+        let protocol = match &asked.ask {
+            Ask::Sftp => Protocol::Sftp(Box::default()),
+            Ask::Exec(command) if asked.terminal.is_none() => {
+                let command = Command::parse(command)?;
+                judge::scp(gateway, grant, &command).then(|| {
+                    let scp = Scp::new(command.direction);
+                    Protocol::Scp(Box::new(scp), command)
+                })?
+            }
+            Ask::Exec(_) | Ask::Shell => return None,
+        };
+        Some(Self {
+            gateway: Arc::clone(gateway),
+            state: Mutex::new(State {
+                protocol,
+                answers: VecDeque::new(),
+                path: None,
+                home: None,
+            }),
+            answered: Notify::new(),
+            moved: Notify::new(),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something for the client that is not the amphora's. Never, where there is no transfer.
+    pub async fn has_answers(transfer: Option<&Self>) {
+        match transfer {
+            Some(transfer) => transfer.answered.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The gateway's own answers, where the client can tell them from the amphora's.
+    pub fn answers(&self, pieces: &mut Vec<Piece>) {
+        let mut state = self.state();
+        if let Protocol::Sftp(sftp) = &state.protocol
+            && sftp.may_answer()
+        {
+            pieces.extend(state.answers.drain(..).map(Piece::Understood));
+            self.moved.notify_one();
+        }
+    }
+
+    /// Output of the amphora.
+    pub fn output(
+        &self,
+        mut data: Bytes,
+        live: &LiveSession,
+        pieces: &mut Vec<Piece>,
+    ) -> Result<(), Trouble> {
+        let outcome = {
+            let mut state = self.state();
+            let State { protocol, path, .. } = &mut *state;
+            match protocol {
+                Protocol::Sftp(sftp) => {
+                    let mut each = || sftp.amphora(&mut data);
+                    loop {
+                        match each() {
+                            Ok(Some(FromAmphora::Pass(bytes))) => {
+                                pieces.push(Piece::Understood(bytes));
+                            }
+                            Ok(Some(FromAmphora::Path(answer))) => *path = Some(answer),
+                            Ok(None) => break Ok(()),
+                            Err(fault) => break Err(malformed(&fault)),
+                        }
+                    }
+                }
+                Protocol::Scp(scp, _) => {
+                    pieces.extend(scp.amphora(data).into_iter().map(|run| match run {
+                        Understood::Content(bytes) => Piece::Understood(bytes),
+                        Understood::Other(bytes) => Piece::Data(Stream::Stdout, bytes),
+                    }));
+                    Ok(())
+                }
+            }
+        };
+        self.moved.notify_one();
+        // What happened is written down before the client learns of it.
+        self.tell(live)?;
+        outcome
+    }
+
+    /// Input of the client, which goes on as far as it may.
+    pub async fn input(
+        &self,
+        mut data: Bytes,
+        to_amphora: &ChannelWriteHalf<client::Msg>,
+        live: &LiveSession,
+    ) -> Result<(), Trouble> {
+        loop {
+            let next = {
+                let mut state = self.state();
+                match &mut state.protocol {
+                    Protocol::Sftp(sftp) => sftp.client(&mut data).map_err(|e| malformed(&e))?,
+                    Protocol::Scp(scp, _) if !data.is_empty() => {
+                        scp.client(data.clone());
+                        Some(FromClient::Pass(std::mem::take(&mut data)))
+                    }
+                    Protocol::Scp(..) => None,
+                }
+            };
+            self.tell(live)?;
+            // A send that fails means that the amphora has closed: the other direction sees that, and ends both.
+            match next {
+                None => return Ok(()),
+                Some(FromClient::Pass(bytes)) => {
+                    let _ = to_amphora.data_bytes(bytes).await;
+                }
+                Some(FromClient::Answer(bytes)) => self.answer(bytes).await,
+                Some(FromClient::Wait) => self.moved.notified().await,
+                Some(FromClient::Decide(asked)) => {
+                    match judge::places(self, &asked, to_amphora, live).await? {
+                        Ok(places) => {
+                            let packet = self.sftp(|sftp| sftp.allow(asked, places));
+                            self.tell(live)?;
+                            if let Some(packet) = packet {
+                                let _ = to_amphora.data_bytes(packet).await;
+                            }
+                        }
+                        Err(no) => {
+                            let packet = self.sftp(|sftp| match no.denied {
+                                Some(_) => sftp.refuse(&asked, &no.status),
+                                None => sftp.impossible(asked.clone(), &no.status),
+                            });
+                            if let Some(denied) = &no.denied {
+                                story::refused(&self.gateway, live, &asked, denied)?;
+                            }
+                            self.tell(live)?;
+                            if let Some(packet) = packet {
+                                self.answer(packet).await;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn sftp<T>(&self, act: impl FnOnce(&mut Sftp) -> T) -> Option<T> {
+        match &mut self.state().protocol {
+            Protocol::Sftp(sftp) => Some(act(sftp)),
+            Protocol::Scp(..) => None,
+        }
+    }
+
+    async fn answer(&self, packet: Bytes) {
+        while self.state().answers.len() >= MAX_ANSWERS {
+            self.moved.notified().await;
+        }
+        self.state().answers.push_back(packet);
+        self.answered.notify_one();
+    }
+
+    /// Asks the amphora which file this path means. Whoever asks waits, and takes nothing from the client meanwhile.
+    pub async fn canonical(
+        &self,
+        path: &[u8],
+        expand: bool,
+        to_amphora: &ChannelWriteHalf<client::Msg>,
+        live: &LiveSession,
+    ) -> Result<Result<Vec<u8>, Status>, Trouble> {
+        if let Some(packet) = self.sftp(|sftp| sftp.question(path, expand)) {
+            let _ = to_amphora.data_bytes(packet).await;
+        }
+        loop {
+            if let Some(answer) = self.state().path.take() {
+                return Ok(answer);
+            }
+            let before = live.recorder.relayed_bytes();
+            let moved = tokio::time::timeout(PATIENCE, self.moved.notified()).await;
+            // What was asked for before comes first, and a slow client may take long over it.
+            if moved.is_err() && live.recorder.relayed_bytes() == before {
+                let silent = "its sftp server does not say where a path leads";
+                return Err(Trouble::Broken(silent.to_owned()));
+            }
+        }
+    }
+
+    /// The directory in which relative paths begin. It stays the same for as long as the channel lives.
+    pub async fn home(
+        &self,
+        to_amphora: &ChannelWriteHalf<client::Msg>,
+        live: &LiveSession,
+    ) -> Result<Result<Vec<u8>, Status>, Trouble> {
+        if let Some(home) = self.state().home.clone() {
+            return Ok(Ok(home));
+        }
+        let home = self.canonical(b".", false, to_amphora, live).await?;
+        if let Ok(home) = &home {
+            self.state().home = Some(home.clone());
+        }
+        Ok(home)
+    }
+
+    /// The channel has ended: what is still open is told as it is.
+    pub fn finish(&self, live: &LiveSession) -> Result<(), Trouble> {
+        match &mut self.state().protocol {
+            Protocol::Sftp(sftp) => sftp.finish(),
+            Protocol::Scp(scp, _) => scp.finish(),
+        }
+        self.tell(live)
+    }
+
+    /// Writes down what happened.
+    fn tell(&self, live: &LiveSession) -> Result<(), Trouble> {
+        let mut state = self.state();
+        match &mut state.protocol {
+            Protocol::Sftp(sftp) => {
+                for happened in sftp.happened() {
+                    story::happened(&self.gateway, live, happened)?;
+                }
+            }
+            Protocol::Scp(scp, command) => {
+                for file in scp.happened() {
+                    let read = command.direction == Direction::FromAmphora;
+                    story::scp(&self.gateway, live, &command.path, read, file)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn malformed(fault: &Malformed) -> Trouble {
+    Trouble::Transfer(fault.to_string())
+}
