@@ -237,6 +237,7 @@ def requests():
         "sftp": lambda c: request(c, "subsystem", text("sftp")),
         "pty shell": lambda c: (request(c, "pty-req", pty), request(c, "shell"))[1],
         "pty exec": lambda c: (request(c, "pty-req", pty), request(c, "exec", text("echo through")))[1],
+        "pty sftp": lambda c: (request(c, "pty-req", pty), request(c, "subsystem", text("sftp")))[1],
     }
     print(json.dumps({name: attempt(name, ask) for name, ask in asks.items()}))
 

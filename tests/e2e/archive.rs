@@ -132,6 +132,18 @@ fn escrow(api: Api, name: &str) {
         events(&gateway, "archive.removed") >= 4
     });
     assert!(events(&gateway, "archive.shipped") >= 4);
+    // What was removed on purpose is not called missing.
+    let here = |path: &str| gateway.dir.join(path).display().to_string();
+    replay(&[
+        "verify",
+        "--key",
+        &here("keys/sealing.pub"),
+        "--journal",
+        &here("state/journal"),
+        "--store",
+        &here("recordings"),
+    ])
+    .says("5 recordings: 4 archived, 1 open");
     assert_eq!(
         events(&gateway, "archive.failed"),
         0,

@@ -177,6 +177,68 @@ fn nothing_plain_is_left_behind() {
     }
 }
 
+fn replay(args: &[&str]) -> Outcome {
+    let mut command = Command::new(program("ampgate-replay"));
+    command.args(args);
+    run(command, b"")
+}
+
+/// The auditor's program: with an identity all of it works, without one it says whose is needed.
+#[test]
+fn auditors_read_list_search_and_verify_with_their_identity() {
+    let gateway = Gateway::start(|setup| seal_to(setup, &[1], 1));
+    let client = gateway.client("alice");
+    client
+        .exec(
+            Via::Jump,
+            Land::Plain,
+            &A,
+            "echo out of $((6*7)) frames",
+            b"",
+        )
+        .good();
+    gateway.quiet();
+    let (store, path) = (text(&gateway.recordings()), text(&sealed(&gateway)[0]));
+    let (one, two) = (identity(1), identity(2));
+    replay(&["cat", &path]).exits(1).complains(&recipient(1));
+    replay(&["cat", "--identity", &two, &path])
+        .exits(1)
+        .complains("0 of the 1 auditors");
+    replay(&["cat", "--identity", &one, &path])
+        .good()
+        .says("out of 42 frames");
+    replay(&["list", &store]).good().says("(sealed)");
+    replay(&["list", "--identity", &one, "--user", "alice", &store])
+        .good()
+        .says("alice");
+    replay(&["--identity", &one, "export", "--format", "text", &path])
+        .good()
+        .says("out of 42 frames");
+    for round in ["without an index", "with one"] {
+        let found = replay(&["search", "--identity", &one, "of 42 frames", &store]).good();
+        assert!(found.out().contains("alice"), "{round}: {found:?}");
+        replay(&["search", "--identity", &one, "of 43 frames", &store]).exits(1);
+        replay(&["index", "--identity", &one, &store]).good();
+    }
+    // The index holds pieces of what was shown, so it is sealed as well.
+    let index = files_below(&gateway.recordings())
+        .into_iter()
+        .find(|path| path.ends_with("search.index"))
+        .unwrap();
+    assert!(
+        fs::read(index)
+            .unwrap()
+            .starts_with(b"age-encryption.org/v1")
+    );
+    let key = text(&gateway.dir.join("keys/sealing.pub"));
+    replay(&["verify", "--key", &key, "--identity", &one, &path])
+        .good()
+        .says("intact");
+    replay(&["verify", "--key", &key, "--identity", &two, &path])
+        .exits(14)
+        .says("0 of the 1 auditors");
+}
+
 #[test]
 fn a_quorum_reads_together() {
     let gateway = Gateway::start(|setup| seal_to(setup, &[1, 2], 2));

@@ -278,6 +278,8 @@ fn what_is_not_permitted_is_said_by_the_client() {
 permit (principal == User::"bob", action in [Action::"connect", Action::"read", Action::"list"], resource);
 permit (principal == User::"erin", action == Action::"connect", resource);
 permit (principal == User::"erin", action == Action::"sftp", resource);
+permit (principal == User::"dave", action in [Action::"connect", Action::"sftp"], resource);
+@id("unread") forbid (principal == User::"dave", action == Action::"read", resource) when { context.path like "/tmp/keep/*" };
 @id("keep") forbid (principal == User::"erin", action == Action::"delete", resource) when { context.path like "/tmp/keep/*" };
 "#
         .to_owned();
@@ -311,6 +313,19 @@ permit (principal == User::"erin", action == Action::"sftp", resource);
         "get /tmp/keep/it\nput batch /tmp/apart\nrm /tmp/apart\n",
     )
     .good();
+    // Under another name it could be read.
+    for denied in [
+        "get /tmp/keep/it",
+        "rename /tmp/keep/it /tmp/apart",
+        "ln /tmp/keep/it /tmp/apart",
+        "symlink /tmp/keep/it /tmp/apart",
+    ] {
+        assert_ne!(
+            batch("dave", &format!("{denied}\n")).code,
+            Some(0),
+            "{denied} passed"
+        );
+    }
     for denied in [
         "rm /tmp/keep/it",
         "rename /tmp/keep/it /tmp/apart",

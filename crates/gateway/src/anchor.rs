@@ -1,7 +1,7 @@
 //! In: the journal's head, signed. Out: the same, each minute, in places that the gateway's root cannot rewrite.
 //! Never: holds anything up: a place that does not answer is told of once, and gets the next anchor.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use ampgate_audit::Anchor;
 use ampgate_inventory::Post;
 use jiff::Timestamp;
+use tokio::task::JoinHandle;
 
 use crate::config::Anchors;
 use crate::gateway::Gateway;
@@ -27,6 +28,7 @@ const PRIORITY: u8 = 13 * 8 + 5;
 /// Leaves an anchor wherever one is wanted. Runs for ever.
 pub async fn keep(gateway: Arc<Gateway>) {
     let mut told = BTreeSet::new();
+    let mut running = Running::new();
     let mut last = None;
     loop {
         let config = gateway.config();
@@ -37,23 +39,36 @@ pub async fn keep(gateway: Arc<Gateway>) {
         if let Some(anchor) = gateway.anchor()
             && last.as_ref() != Some(&anchor)
         {
-            leave(anchors, &anchor, &mut told).await;
-            last = Some(anchor);
+            // What not every place took is left again, also if nothing happens any more: it may be the end.
+            if leave(anchors, &anchor, &mut told, &mut running).await {
+                last = Some(anchor);
+            }
         }
         tokio::time::sleep(anchors.every).await;
     }
 }
 
-async fn leave(anchors: &Anchors, anchor: &Anchor, told: &mut BTreeSet<&'static str>) {
+/// Appends and sends in progress, one for each place: one that hangs costs a thread, and no more.
+type Running = BTreeMap<&'static str, JoinHandle<std::io::Result<()>>>;
+
+/// True if every place took it.
+async fn leave(
+    anchors: &Anchors,
+    anchor: &Anchor,
+    told: &mut BTreeSet<&'static str>,
+    running: &mut Running,
+) -> bool {
     let line = anchor.line();
     let mut outcomes = Vec::new();
     if let Some(path) = anchors.file.clone() {
         let line = line.clone();
-        outcomes.push(("file", blocking(move || append(&path, &line)).await));
+        let outcome = blocking("file", running, move || append(&path, &line)).await;
+        outcomes.push(("file", outcome));
     }
     if let Some(path) = anchors.syslog.clone() {
         let line = line.clone();
-        outcomes.push(("syslog", blocking(move || syslog(&path, &line)).await));
+        let outcome = blocking("syslog", running, move || syslog(&path, &line)).await;
+        outcomes.push(("syslog", outcome));
     }
     if let Some(url) = &anchors.https {
         let post = Post::new(url, anchors.ca_file.as_deref());
@@ -66,6 +81,7 @@ async fn leave(anchors: &Anchors, anchor: &Anchor, told: &mut BTreeSet<&'static 
         };
         outcomes.push(("https", outcome));
     }
+    let all = outcomes.iter().all(|(_, outcome)| outcome.is_ok());
     for (place, outcome) in outcomes {
         match outcome {
             Ok(()) if told.remove(place) => tracing::info!(place, "anchors are taken again"),
@@ -77,15 +93,25 @@ async fn leave(anchors: &Anchors, anchor: &Anchor, told: &mut BTreeSet<&'static 
             Err(_) => {}
         }
     }
+    all
 }
 
 async fn blocking(
+    place: &'static str,
+    running: &mut Running,
     work: impl FnOnce() -> std::io::Result<()> + Send + 'static,
 ) -> Result<(), String> {
-    match tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(work)).await {
+    if running.get(place).is_some_and(|work| !work.is_finished()) {
+        return Err("it still has not taken the one before".to_owned());
+    }
+    let mut work = tokio::task::spawn_blocking(work);
+    match tokio::time::timeout(PATIENCE, &mut work).await {
         Ok(Ok(outcome)) => outcome.map_err(|error| error.to_string()),
         Ok(Err(error)) => Err(error.to_string()),
-        Err(late) => Err(late.to_string()),
+        Err(late) => {
+            running.insert(place, work);
+            Err(late.to_string())
+        }
     }
 }
 
@@ -94,6 +120,8 @@ fn append(path: &Path, line: &str) -> std::io::Result<()> {
         .create(true)
         .append(true)
         .mode(0o640)
+        // A pipe that somebody put there is a fault at once.
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
         .open(path)?;
     file.write_all(format!("{line}\n").as_bytes())?;
     file.sync_data()

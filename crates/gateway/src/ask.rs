@@ -183,6 +183,13 @@ async fn read_requests(down: &mut Downstream, config: &Config) -> Result<Asked, 
                     command.len()
                 )));
             }
+            // A terminal on the amphora would change bytes after they were judged: newlines, control characters.
+            ChannelMsg::RequestSubsystem { name, .. } if name == "sftp" && terminal.is_some() => {
+                return Err(NoAsk::NotOffered(
+                    "sftp has no terminal; ask for it without one (ssh -T, RequestTTY no)"
+                        .to_owned(),
+                ));
+            }
             ChannelMsg::RequestSubsystem { name, .. } if name == "sftp" => Ask::Sftp,
             ChannelMsg::RequestSubsystem { name, .. } => {
                 return Err(NoAsk::NotOffered(format!(

@@ -214,7 +214,7 @@ impl Judge<'_> {
 }
 
 /// Whether an scp of old is read as one. Its paths are for a shell on the amphora, and nobody can ask where they lead: what
-/// might be out of reach is an ordinary command, recorded in full, and allowed by `exec` alone.
+/// is out of reach by its letters is an ordinary command, recorded in full, and allowed by `exec` alone.
 pub fn scp(gateway: &Gateway, grant: &Grant, command: &Command) -> bool {
     let path = command.path.as_str();
     if path.split('/').any(|part| part == "..") {

@@ -10,6 +10,7 @@ use ampgate_audit::Event;
 use jiff::Timestamp;
 
 use crate::gateway::Gateway;
+use crate::recorder::FRAME_AFTER;
 use crate::rules::Rules;
 use crate::sentence::Trouble;
 
@@ -42,8 +43,27 @@ pub fn sync(
                 gateway.sync_journal();
                 std::thread::sleep(SYNC_EVERY);
             }
+            // What the stop cut off was shown all the same.
+            for live in gateway.sessions.all() {
+                let flushed = live.recorder.flush(Duration::ZERO);
+                if let Err(trouble) = flushed.and_then(|()| live.recorder.sync()) {
+                    live.end(trouble);
+                }
+            }
             gateway.sync_journal();
         })
+}
+
+/// Closes the frames of sealed recordings in time, whatever the disks do. Runs for ever.
+pub async fn close_frames(gateway: Arc<Gateway>) {
+    loop {
+        tokio::time::sleep(SYNC_EVERY).await;
+        for live in gateway.sessions.all() {
+            if let Err(trouble) = live.recorder.flush(FRAME_AFTER) {
+                live.end(trouble);
+            }
+        }
+    }
 }
 
 /// Has the head of every recording on which something happened signed. Runs for ever.

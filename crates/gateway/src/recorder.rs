@@ -23,7 +23,7 @@ use crate::session::Visit;
 const BEHIND: Duration = Duration::from_secs(1);
 
 /// A sealed recording's frame is closed when its oldest byte is this old; the rest of the second is the disk's.
-const FRAME_AFTER: Duration = Duration::from_millis(600);
+pub const FRAME_AFTER: Duration = Duration::from_millis(600);
 
 /// A sealed recording gets a proof at most this often. Nobody without its key can forge a frame in between, and a proof
 /// is larger than what somebody types meanwhile.
@@ -48,6 +48,10 @@ pub struct Recorder {
     recorded: AtomicU64,
     /// Milliseconds after `began` of the oldest commit that may not be durable, plus one; 0 when there is none.
     unsynced_since: AtomicU64,
+    /// The same of the oldest byte that has no frame.
+    owed_since: AtomicU64,
+    /// The same of what a sync in progress makes durable.
+    syncing_since: AtomicU64,
     began: Instant,
     synced: Notify,
     /// Something was committed since the last proof.
@@ -96,6 +100,8 @@ impl Recorder {
             understood: AtomicU64::new(0),
             recorded: AtomicU64::new(0),
             unsynced_since: AtomicU64::new(0),
+            owed_since: AtomicU64::new(0),
+            syncing_since: AtomicU64::new(0),
             began: Instant::now(),
             synced: Notify::new(),
             unproven: AtomicBool::new(true),
@@ -135,8 +141,8 @@ impl Recorder {
             Ordering::Relaxed,
         );
         let size = live.file_size();
+        self.note(live.owes_frame());
         drop(guard);
-        self.is_behind();
         if size > self.max_size {
             return Err(Trouble::TooLarge(config::show_size(self.max_size)));
         }
@@ -148,12 +154,21 @@ impl Recorder {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
     }
 
-    /// Notes that something was written that the disk may not have yet.
-    fn is_behind(&self) {
+    /// Notes, under the lock, since when there are bytes that have no frame yet, or that the disk may not have yet.
+    fn note(&self, owes_frame: bool) {
         let now = self.millis() + 1;
-        let _ = self
-            .unsynced_since
-            .compare_exchange(0, now, Ordering::AcqRel, Ordering::Relaxed);
+        let begin = |since: &AtomicU64, at| {
+            let _ = since.compare_exchange(0, at, Ordering::AcqRel, Ordering::Relaxed);
+        };
+        if owes_frame {
+            begin(&self.owed_since, now);
+        } else {
+            let owed = self.owed_since.swap(0, Ordering::AcqRel);
+            begin(&self.unsynced_since, if owed > 0 { owed } else { now });
+        }
+        if self.sync.is_dirty() {
+            begin(&self.unsynced_since, now);
+        }
     }
 
     /// Output that is about to go to the operator, in order.
@@ -218,8 +233,17 @@ impl Recorder {
         self.recorded.load(Ordering::Relaxed) + self.understood.load(Ordering::Relaxed)
     }
 
+    /// The age of the oldest byte that the disk may not have; what it is just being given, or has no frame, counts too.
     fn behind(&self) -> Duration {
-        match self.unsynced_since.load(Ordering::Acquire) {
+        let all = [&self.owed_since, &self.unsynced_since, &self.syncing_since];
+        all.map(|since| self.age(since))
+            .into_iter()
+            .max()
+            .unwrap_or_default()
+    }
+
+    fn age(&self, since: &AtomicU64) -> Duration {
+        match since.load(Ordering::Acquire) {
             0 => Duration::ZERO,
             since => self
                 .began
@@ -249,21 +273,34 @@ impl Recorder {
             .map_err(|late| recorder("its disk is too far behind", &late))
     }
 
-    /// Makes what is committed durable; called from the thread that may wait for disks. What a sealed recording still
-    /// owes a frame for gets one first, but not before it is worth a frame: each costs some sixty bytes.
-    pub fn sync(&self) -> Result<(), Trouble> {
-        if let Some(live) = self.live().as_mut()
-            && live.owes_frame()
-        {
-            if self.behind() < FRAME_AFTER {
-                return Ok(());
+    /// Gives what a sealed recording still owes a frame for its frame, but not before it is worth one: each costs some
+    /// sixty bytes. Waits for no disk, so that one that is slow keeps no other recording's bytes in memory.
+    pub fn flush(&self, after: Duration) -> Result<(), Trouble> {
+        match self.live().as_mut() {
+            Some(live) if live.owes_frame() && self.age(&self.owed_since) >= after => {
+                live.flush().map_err(|e| failed(&e))?;
+                self.note(false);
+                Ok(())
             }
-            live.flush().map_err(|e| failed(&e))?;
+            _ => Ok(()),
         }
-        if self.unsynced_since.swap(0, Ordering::AcqRel) == 0 {
+    }
+
+    /// Makes what is committed durable; called from the thread that may wait for disks.
+    pub fn sync(&self) -> Result<(), Trouble> {
+        let since = {
+            // Under the lock: what is committed after this counts from its own time.
+            let _live = self.live();
+            let since = self.unsynced_since.load(Ordering::Acquire);
+            self.syncing_since.store(since, Ordering::Release);
+            self.unsynced_since.store(0, Ordering::Release);
+            since
+        };
+        if since == 0 {
             return Ok(());
         }
         let outcome = self.sync.sync().map_err(|e| failed(&e));
+        self.syncing_since.store(0, Ordering::Release);
         self.synced.notify_waiters();
         outcome.map(drop)
     }
@@ -279,9 +316,11 @@ impl Recorder {
         if !self.unproven.swap(false, Ordering::Relaxed) {
             return None;
         }
-        self.live()
-            .as_mut()
-            .map(|live| live.head().map_err(|e| failed(&e)))
+        let mut guard = self.live();
+        let live = guard.as_mut()?;
+        let head = live.head().map_err(|e| failed(&e));
+        self.note(live.owes_frame());
+        Some(head)
     }
 
     /// A head went unsigned: it is due again.
@@ -290,27 +329,30 @@ impl Recorder {
     }
 
     pub fn prove(&self, head: &Head, signature: &Signature) -> Result<(), Trouble> {
-        match self.live().as_mut() {
-            Some(live) => live.prove(head, signature).map_err(|e| failed(&e))?,
-            None => return Ok(()),
-        }
+        let mut guard = self.live();
+        let Some(live) = guard.as_mut() else {
+            return Ok(());
+        };
+        live.prove(head, signature).map_err(|e| failed(&e))?;
+        self.note(live.owes_frame());
         if let Some(proven) = &self.proven {
             proven.store(self.millis(), Ordering::Relaxed);
         }
-        self.is_behind();
         Ok(())
     }
 
     /// Ends the recording with its reason and has it sealed.
     pub async fn close(&self, gateway: &Gateway, reason: &str) -> Sealed {
         let taken = self.live().take();
-        let Some(live) = taken else {
+        let Some(mut live) = taken else {
             return Sealed {
                 head: None,
                 recorded: 0,
                 sealed: false,
             };
         };
+        // A failure is `close`'s to tell; here it only must not be counted as recorded.
+        let _ = live.flush();
         let recorded = live.bytes_recorded(Stream::Stdout)
             + live.bytes_recorded(Stream::Stderr)
             + self.understood.load(Ordering::Relaxed);

@@ -94,7 +94,12 @@ impl Transfer {
         if let Protocol::Sftp(sftp) = &state.protocol
             && sftp.may_answer()
         {
-            pieces.extend(state.answers.drain(..).map(Piece::Understood));
+            // Nothing follows the end of output: the answers come before it.
+            let at = pieces
+                .iter()
+                .position(|piece| matches!(piece, Piece::Exit(..) | Piece::Eof | Piece::Close))
+                .unwrap_or(pieces.len());
+            pieces.splice(at..at, state.answers.drain(..).map(Piece::Understood));
             self.moved.notify_one();
         }
     }

@@ -60,6 +60,8 @@ pub struct LiveRecording {
     committed: [u64; 3],
     /// Where the recording is sealed. `pending` is then what no frame has yet.
     sealer: Option<Box<Sealer>>,
+    /// For a sealed recording: what of the committed bytes is in the file.
+    framed: [u64; 3],
 }
 
 impl LiveRecording {
@@ -91,6 +93,7 @@ impl LiveRecording {
             encoded: [0; 3],
             committed: [0; 3],
             sealer: None,
+            framed: [0; 3],
         };
         if let Some((sealer, first_line)) = sealed {
             live.sealer = Some(Box::new(sealer));
@@ -270,10 +273,12 @@ impl LiveRecording {
         Ok((closed, head))
     }
 
-    /// Bytes of a stream that are in the file. Against what was forwarded, the difference must be zero.
+    /// Bytes of a stream that are in the file, or will be by the next frame. Against what was forwarded, the difference
+    /// must be zero. A dead recording has no next frame: what was owed one is lost, and not counted.
     #[must_use]
     pub fn bytes_recorded(&self, stream: Stream) -> u64 {
-        let [stdout, stderr, _] = self.committed;
+        let lost = self.sealer.is_some() && self.shared.alive().is_err();
+        let [stdout, stderr, _] = if lost { self.framed } else { self.committed };
         if stream == Stream::Stdout {
             stdout
         } else {
@@ -356,7 +361,11 @@ impl LiveRecording {
             done += plain.len();
         }
         self.pending.drop_front(done);
-        self.write_out(&frames)
+        self.write_out(&frames)?;
+        if self.pending.len() == 0 {
+            self.framed = self.encoded;
+        }
+        Ok(())
     }
 
     /// Appends to a sealed recording's file.

@@ -14,7 +14,7 @@ use ampgate_audit::{
     Envelope, Event, JournalFault, JournalHead, JournalReport, MAX_LINE, Segment, VerifyOptions,
     verify_journal,
 };
-use ampgate_recording::{Head, is_session_id, session_millis};
+use ampgate_recording::{Head, is_session_id, recording_id, session_millis};
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 
@@ -74,6 +74,7 @@ pub fn verify(
             Some(&head),
             stores,
             &mut seen,
+            &opened.removed,
             trust,
             any_key,
             report,
@@ -82,7 +83,15 @@ pub fn verify(
     for (session, recording) in &opened.recordings {
         if !closed.contains(recording.as_str()) {
             expect(
-                session, recording, None, stores, &mut seen, trust, any_key, report,
+                session,
+                recording,
+                None,
+                stores,
+                &mut seen,
+                &opened.removed,
+                trust,
+                any_key,
+                report,
             )?;
         }
     }
@@ -135,6 +144,7 @@ fn expect(
     head: Option<&Head>,
     stores: &[PathBuf],
     seen: &mut BTreeSet<PathBuf>,
+    removed: &BTreeSet<String>,
     trust: &Trust,
     any_key: bool,
     report: &mut Report<impl Write>,
@@ -161,6 +171,11 @@ fn expect(
             file(&path, head, trust, any_key, report)?;
             seen.insert(path);
         }
+        None if removed.contains(session) => report.add(
+            &name,
+            Status::Archived,
+            "archived: the journal says that it was removed here after the archive had it, or deleted by order; \"ampgate archive fetch\" brings it",
+        )?,
         None => {
             let whole = if head.is_some() { "closed" } else { "opened" };
             report.add(&name, Status::Missing, &format!("missing: the journal says that it was {whole} (session {session}), but it is not in the store"))?;
@@ -206,6 +221,8 @@ fn rest(
 /// Recordings that were opened, closed or not, and when the journal begins.
 struct Opened {
     recordings: Vec<(String, String)>,
+    /// Sessions whose recording was removed after the archive had it, or deleted from there.
+    removed: BTreeSet<String>,
     /// Milliseconds since 1970 UTC.
     first: Option<u64>,
 }
@@ -214,6 +231,7 @@ impl Opened {
     fn read(dir: &Path) -> Result<Self> {
         let mut opened = Self {
             recordings: Vec::new(),
+            removed: BTreeSet::new(),
             first: None,
         };
         for segment in Segment::list(dir)? {
@@ -242,8 +260,14 @@ impl Opened {
     }
 
     fn line(&mut self, line: &[u8]) {
-        const NAME: &[u8] = b"\"recording.opened\"";
-        let wanted = line.windows(NAME.len()).any(|part| part == NAME);
+        const NAMES: [&[u8]; 3] = [
+            b"\"recording.opened\"",
+            b"\"archive.removed\"",
+            b"\"archive.deleted\"",
+        ];
+        let wanted = NAMES
+            .iter()
+            .any(|name| line.windows(name.len()).any(|part| part == *name));
         if !wanted && self.first.is_some() {
             return;
         }
@@ -253,10 +277,17 @@ impl Opened {
         if self.first.is_none() {
             self.first = u64::try_from(envelope.time.as_millisecond()).ok();
         }
-        if let (Some(session), Ok(Event::RecordingOpened { recording, .. })) =
-            (envelope.session, serde_json::from_slice(line))
-        {
-            self.recordings.push((session, recording.to_string()));
+        match serde_json::from_slice(line) {
+            Ok(Event::RecordingOpened { recording, .. }) => {
+                if let Some(session) = envelope.session {
+                    self.recordings.push((session, recording.to_string()));
+                }
+            }
+            Ok(Event::ArchiveRemoved { name, .. } | Event::ArchiveDeleted { name, .. }) => {
+                let file = name.as_str().rsplit('/').next().unwrap_or_default();
+                self.removed.extend(recording_id(file).map(str::to_owned));
+            }
+            _ => {}
         }
     }
 }

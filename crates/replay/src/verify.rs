@@ -178,9 +178,10 @@ pub fn file(
 ) -> Result<()> {
     let (status, sentence) = match trust.verify(path, head) {
         Ok(verdict) => match verdict::judge(&verdict, any_key) {
-            (Status::Intact, sentence) => opened(path).map_or((Status::Intact, sentence), |why| {
-                (Status::Altered, format!("altered: {}", text::safe(&why)))
-            }),
+            (Status::Intact, sentence) => opened(path)
+                .map_or((Status::Intact, sentence), |(status, why)| {
+                    (status, format!("{}: {}", status.word(), text::safe(&why)))
+                }),
             other => other,
         },
         Err(e) => (
@@ -193,16 +194,22 @@ pub fn file(
 }
 
 /// With an identity a sealed recording is also opened, frame by frame: what does not open.
-fn opened(path: &Path) -> Option<String> {
+fn opened(path: &Path) -> Option<(Status, String)> {
     if source::identities().is_empty() || !matches!(source::envelope(path), Ok(Some(_))) {
         return None;
     }
-    let read = || {
-        let mut cast = Unsealer::open(File::open(path)?, source::identities())?;
-        io::copy(&mut cast, &mut io::sink())?;
-        anyhow::Ok(())
+    let unreadable = |why: String| (Status::Unreadable, why);
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) => return Some(unreadable(e.to_string())),
     };
-    read().err().map(|e| format!("{e:#}"))
+    let mut cast = match Unsealer::open(file, source::identities()) {
+        Ok(cast) => cast,
+        // Somebody else's recording, not a damaged one.
+        Err(e) => return Some(unreadable(e.to_string())),
+    };
+    let read = io::copy(&mut cast, &mut io::sink());
+    read.err().map(|e| (Status::Altered, e.to_string()))
 }
 
 /// The anchors of a file, as far as a trusted key signed them; the others are counted and passed over.

@@ -82,7 +82,7 @@ fn a_directory_names_what_is_not_intact() {
         out.lines()
             .last()
             .unwrap()
-            .contains("recordings: 3 intact, "),
+            .contains("recordings: 5 intact, "),
         "{out}"
     );
     let empty = tempfile::tempdir().unwrap();

@@ -204,16 +204,13 @@ impl What {
             Self::Setstat | Self::Fsetstat => &[(Follow::Whole, &[Write], false)],
             Self::Lsetstat | Self::Mkdir => &[(Follow::Last, &[Write], false)],
             Self::Remove | Self::Rmdir => &[(Follow::Last, &[Delete], false)],
-            Self::Rename | Self::PosixRename => &[
-                (Follow::Last, &[Write, Delete], true),
-                (Follow::Last, &[Write], true),
-            ],
+            // Under its new name a file may be read and listed: what may not be by the old one would be laundered.
+            Self::Rename | Self::PosixRename => {
+                &[(Follow::Last, ALL, true), (Follow::Last, &[Write], true)]
+            }
             // Whatever could be done by the link's name must be allowed by the file's own.
             Self::Symlink => &[(Follow::Target, ALL, true), (Follow::Last, &[Write], false)],
-            Self::Hardlink => &[
-                (Follow::Last, &[Read, Write], false),
-                (Follow::Last, &[Write], false),
-            ],
+            Self::Hardlink => &[(Follow::Last, ALL, false), (Follow::Last, &[Write], false)],
         }
     }
 }

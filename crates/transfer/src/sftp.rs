@@ -12,6 +12,7 @@ use crate::content::Content;
 use crate::error::Malformed;
 use crate::frame::{DATA, Frames, LONGEST_HANDLE, Piece, WRITE};
 use crate::happened::{Change, ClosedFile, Happened};
+use crate::path::absolute;
 use crate::request::{Request, parse};
 use crate::wire::{Attributes, Fields, Packet};
 
@@ -569,6 +570,11 @@ impl Sftp {
             (_, Pending::Version) => return wrong(),
             (101, pending) => {
                 let status = status(&mut fields)?;
+                if status.code == 0 && matches!(pending, Pending::Own | Pending::Open(_)) {
+                    return Err(Malformed::new(
+                        "the amphora says ok where an answer was asked for",
+                    ));
+                }
                 return Ok(self.ended(pending, status));
             }
             (102, Pending::Open(opening)) => {
@@ -586,12 +592,16 @@ impl Sftp {
                 if fields.u32()? > length {
                     return Err(Malformed::new("the amphora sends more than was asked for"));
                 }
+                if !self.open.contains_key(&file) {
+                    return Err(Malformed::new("the amphora sends of a file that it closed"));
+                }
                 self.reading = Some((file, offset));
             }
             (104, Pending::Own) => {
                 let count = fields.u32()?;
                 let path = fields.path()?.to_vec();
-                return match count == 1 && path.starts_with(b"/") {
+                // With `..` in it, it would be judged by other letters than it means.
+                return match count == 1 && absolute(b"/", &path) == path {
                     true => Ok(Some(FromAmphora::Path(Ok(path)))),
                     false => Err(Malformed::new("the amphora names a path that is none")),
                 };

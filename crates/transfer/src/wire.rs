@@ -5,6 +5,9 @@ use bytes::Bytes;
 
 use crate::error::Malformed;
 
+/// PATH_MAX: no path is longer. It also bounds what waiting requests and refusals may hold.
+const LONGEST_PATH: usize = 4096;
+
 /// What is left of a packet's body.
 pub(crate) struct Fields<'b> {
     rest: &'b [u8],
@@ -41,13 +44,20 @@ impl<'b> Fields<'b> {
     /// A path. A NUL in it would end it for the amphora, and not for us.
     pub(crate) fn path(&mut self) -> Result<&'b [u8], Malformed> {
         let path = self.string()?;
-        match path.contains(&0) {
-            true => Err(Malformed::new(format!(
+        if path.contains(&0) {
+            return Err(Malformed::new(format!(
                 "{} has a NUL in its path",
                 self.what
-            ))),
-            false => Ok(path),
+            )));
         }
+        if path.len() > LONGEST_PATH {
+            return Err(Malformed::new(format!(
+                "{} has a path of {} bytes, and Linux knows none above {LONGEST_PATH}",
+                self.what,
+                path.len()
+            )));
+        }
+        Ok(path)
     }
 
     /// File attributes (section 5), and the size in them if there is one.

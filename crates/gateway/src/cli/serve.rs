@@ -301,6 +301,7 @@ async fn serve(path: &Path, rules: Rules) -> anyhow::Result<()> {
     let workers = Arc::new(Workers::start(&gateway)?);
     let stop = Arc::new(AtomicBool::new(false));
     let syncing = keeping::sync(Arc::clone(&gateway), Arc::clone(&stop))?;
+    tokio::spawn(keeping::close_frames(Arc::clone(&gateway)));
     tokio::spawn(keeping::prove(Arc::clone(&gateway)));
     tokio::spawn(keeping::review(Arc::clone(&gateway)));
     tokio::spawn(keeping::watch_inventory(Arc::clone(&gateway)));
