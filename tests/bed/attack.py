@@ -667,7 +667,7 @@ def probe():
     print(json.dumps({"told apart": wins / (len(times["FORBIDDEN"]) * len(times["UNKNOWN"])), "median ms": medians, "answers": {k: sorted(v) for k, v in answers.items()}}))
 
 
-# --- row 25: a path in every spelling ---------------------------------------------------------------------
+# --- row 23: a path in every spelling ---------------------------------------------------------------------
 
 
 class Sftp:
