@@ -46,7 +46,7 @@ pub enum ArchiveError {
 }
 
 impl ArchiveError {
-    /// Whether the next file would fare alike: then a pass ends, and the store is left alone for a while.
+    /// Whether the next file may fare alike.
     #[must_use]
     pub fn concerns_all(&self) -> bool {
         matches!(self, Self::Store { .. } | Self::Settings(_))

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufRead as _, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -46,9 +46,10 @@ pub async fn fetch(remote: &dyn Remote, dir: &Path) -> Result<Fetched, ArchiveEr
             false if names.parts.is_empty() => Err(ArchiveError::Missing {
                 name: key.manifest(),
             }),
-            false => growing(remote, &key, names.parts, &path)
-                .await
-                .map(|()| done.growing += 1),
+            false => growing(remote, &key, names.parts, &path).await.map(|bad| {
+                done.growing += 1;
+                done.faults.extend(bad.iter().map(ToString::to_string));
+            }),
         };
         match outcome {
             Err(fault) if fault.concerns_all() => return Err(fault),
@@ -99,6 +100,10 @@ async fn whole(remote: &dyn Remote, key: &Key, path: &Path) -> Result<bool, Arch
     if hash_of(path).is_some_and(|found| found == (manifest.size, manifest.sha256)) {
         return Ok(false);
     }
+    // Longer than the whole it is no beginning of it: that need not be fetched to be known.
+    if fs::symlink_metadata(path).is_ok_and(|meta| meta.len() >= manifest.size) {
+        return Err(stays(path));
+    }
     let mut file = Unfinished::new(path)?;
     let count = manifest.volumes.len();
     for (at, volume) in manifest.volumes.iter().enumerate() {
@@ -109,35 +114,84 @@ async fn whole(remote: &dyn Remote, key: &Key, path: &Path) -> Result<bool, Arch
     Ok(true)
 }
 
-/// The longest row of parts from the first byte on, each of which is what its name says.
+/// A row of parts from the first byte on, each of which is what its name says. Returned: parts that are not, where the others
+/// make a row without them.
 async fn growing(
     remote: &dyn Remote,
     key: &Key,
     mut parts: Vec<Part>,
     path: &Path,
-) -> Result<(), ArchiveError> {
+) -> Result<Vec<ArchiveError>, ArchiveError> {
     parts.sort_unstable_by_key(|part| (part.from, std::cmp::Reverse(part.to)));
     let mut file = Unfinished::new(path)?;
-    let mut at = 0;
+    let (mut at, mut beyond, mut bad) = (0, 0, Vec::new());
     for part in parts {
         if part.from != at {
+            beyond = part.to.max(beyond);
             continue;
         }
-        let name = key.part(&part);
-        let stored = remote.get(&name, LARGEST_OBJECT).await?;
-        let plain = unpack(key, &stored, part.to - part.from);
-        let plain = plain.ok().filter(|plain| Sha256::of(plain) == part.sha256);
-        let plain = plain.ok_or_else(|| ArchiveError::Differs {
-            name,
-            why: "it is not what its name says".to_owned(),
-        })?;
-        file.write(&plain)?;
+        match proved_part(remote, key, &part).await {
+            Ok(plain) => file.write(&plain)?,
+            Err(fault) if fault.concerns_all() => return Err(fault),
+            Err(fault) => {
+                bad.push(fault);
+                continue;
+            }
+        }
         at = part.to;
     }
-    file.finish(None)
+    if at == 0 || beyond > at {
+        // What it lacks is in the middle of it, or all of it.
+        if let Some(fault) = bad.into_iter().next() {
+            file.discard();
+            return Err(fault);
+        }
+        bad = Vec::new();
+    }
+    file.finish(None).map(|()| bad)
 }
 
-fn hash_of(path: &Path) -> Option<(u64, Sha256)> {
+async fn proved_part(remote: &dyn Remote, key: &Key, part: &Part) -> Result<Vec<u8>, ArchiveError> {
+    let name = key.part(part);
+    let stored = remote.get(&name, LARGEST_OBJECT).await?;
+    let plain = unpack(key, &stored, part.to.saturating_sub(part.from));
+    let plain = plain.ok().filter(|plain| Sha256::of(plain) == part.sha256);
+    plain.ok_or_else(|| ArchiveError::Differs {
+        name,
+        why: "it is not what its name says".to_owned(),
+    })
+}
+
+/// Somebody's evidence, perhaps: it is told, and not written over.
+fn stays(path: &Path) -> ArchiveError {
+    ArchiveError::Local {
+        path: path.to_owned(),
+        why:
+            "this file is not what the store has; it stays as it is, and the store's is not fetched"
+                .to_owned(),
+    }
+}
+
+/// Whether a file is the beginning of another, or all of it.
+fn begins(short: &Path, long: &Path) -> io::Result<bool> {
+    let mut long = io::BufReader::new(File::open(long)?);
+    let mut short = io::BufReader::new(File::open(short)?);
+    loop {
+        let here = short.fill_buf()?;
+        if here.is_empty() {
+            return Ok(true);
+        }
+        let there = long.fill_buf()?;
+        let both = here.len().min(there.len());
+        if both == 0 || here.get(..both) != there.get(..both) {
+            return Ok(false);
+        }
+        short.consume(both);
+        long.consume(both);
+    }
+}
+
+pub(crate) fn hash_of(path: &Path) -> Option<(u64, Sha256)> {
     let mut file = File::open(path).ok()?;
     let (mut hasher, mut size) = (Hasher::default(), 0);
     let mut some = vec![0; VOLUME.min(1 << 20)];
@@ -196,12 +250,33 @@ impl Unfinished {
             .map_err(ArchiveError::local(&self.path))
     }
 
+    /// Nobody needs it: what it was made of is in the store.
+    fn discard(self) {
+        fs::remove_file(&self.path).ok();
+    }
+
     fn finish(self, expected: Option<(u64, Sha256)>) -> Result<(), ArchiveError> {
         let fault = ArchiveError::local(&self.place);
         if expected.is_some_and(|expected| expected != (self.size, self.hasher.finish())) {
             return Err(fault(io::Error::other(
                 "put together it is not what its manifest says",
             )));
+        }
+        // An earlier fetch may have brought its beginning. Anything else in its place is not ours to replace.
+        let free = match fs::symlink_metadata(&self.place) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(error),
+            Ok(meta) if meta.is_file() => begins(&self.place, &self.path),
+            Ok(_) => Ok(false),
+        };
+        match free {
+            Ok(true) => {}
+            Ok(false) => {
+                // Nobody needs it: what it was made of is in the store.
+                fs::remove_file(&self.path).ok();
+                return Err(stays(&self.place));
+            }
+            Err(error) => return Err(fault(error)),
         }
         let done = self.file.sync_all();
         done.and_then(|()| fs::rename(&self.path, &self.place))

@@ -15,8 +15,9 @@ use crate::hash::Sha256;
 use crate::name::Key;
 use crate::state::Ended;
 
-/// Told at once.
+/// Told at once: so many, and of so many bytes unless one alone has more. The gateway reads no longer requests than twice that.
 const AT_ONCE: usize = 50;
+const BYTES_AT_ONCE: usize = 32 << 10;
 
 /// What an archive can say: a closed list, an event of the journal each.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -96,17 +97,30 @@ impl Outbox {
     }
 
     pub(crate) async fn deliver(&self, witness: &dyn Witness) -> Result<(), ArchiveError> {
-        let text = match std::fs::read_to_string(&self.0) {
+        // By lines of bytes: a crash may have torn one within a character.
+        let text = match std::fs::read(&self.0) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             text => text.map_err(ArchiveError::local(&self.0))?,
         };
-        let waiting: Vec<News> = text
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
+        let lines = text.split(|byte| *byte == b'\n');
+        let waiting: Vec<(News, usize)> = lines
+            .filter_map(|line| Some((serde_json::from_slice(line).ok()?, line.len())))
             .collect();
         let mut told = 0;
-        for some in waiting.chunks(AT_ONCE) {
-            if !witness.tell(some).await {
+        while told < waiting.len() {
+            let mut bytes = 0;
+            let some: Vec<News> = waiting
+                .iter()
+                .skip(told)
+                .take(AT_ONCE)
+                .take_while(|(_, length)| {
+                    let first = bytes == 0;
+                    bytes += length + 1;
+                    first || bytes <= BYTES_AT_ONCE
+                })
+                .map(|(news, _)| news.clone())
+                .collect();
+            if !witness.tell(&some).await {
                 break;
             }
             told += some.len();
@@ -117,7 +131,7 @@ impl Outbox {
         let rest = waiting
             .iter()
             .skip(told)
-            .filter_map(|news| serde_json::to_string(news).ok());
+            .filter_map(|(news, _)| serde_json::to_string(news).ok());
         let rest: String = rest.map(|line| line + "\n").collect();
         write_whole(&self.0, rest.as_bytes()).map_err(ArchiveError::local(&self.0))
     }

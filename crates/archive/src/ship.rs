@@ -18,9 +18,10 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::directory::write_whole;
 use crate::error::ArchiveError;
+use crate::fetch::hash_of;
 use crate::hash::{Hasher, Sha256};
 use crate::manifest::{self, Manifest, Volume};
-use crate::name::{Key, Part, is_torn, recording};
+use crate::name::{self, Key, Part, What, is_torn, recording};
 use crate::news::{News, Outbox, Witness};
 use crate::orders::Orders;
 use crate::pack::{PART, VOLUME, pack, unpack};
@@ -29,6 +30,11 @@ use crate::retention::Days;
 use crate::state::{Ended, Record, State};
 use crate::status::Status;
 use crate::watch;
+
+/// So many refusals of the store in a row, and no more files are tried in this pass.
+const IN_A_ROW: u32 = 3;
+/// Parts that could not be removed are tried again after this time.
+const UNTIDY: SignedDuration = SignedDuration::from_hours(1);
 
 /// Where things lie on this machine.
 #[derive(Clone, Debug)]
@@ -72,15 +78,50 @@ pub struct Shipper {
     pub(crate) orders: Orders,
     pub(crate) outbox: Outbox,
     witness: Box<dyn Witness>,
-    /// Files that failed: how often in a row, and until when they are left alone.
-    failures: BTreeMap<Key, (u32, Timestamp)>,
+    /// Files that failed.
+    failures: BTreeMap<Key, Failure>,
+    /// Files whose parts could not be removed, and until when they are left alone.
+    untidy: BTreeMap<Key, Timestamp>,
+    /// Sessions of orders that failed, and that was told.
+    pub(crate) orders_failed: BTreeSet<String>,
     /// Passes in a row that the store failed.
     outage: u32,
     /// Holds that the store knows; none before they were read.
     pub(crate) remote_holds: Option<BTreeSet<String>>,
     /// When the store was last looked through for what may go.
     pub(crate) looked: Option<Timestamp>,
+    /// Local copies that this pass removed.
+    pub(crate) gone: BTreeSet<Key>,
+    /// Whether this pass's hour is not believed; then it removes nothing.
+    pub(crate) doubt: bool,
     _lock: File,
+}
+
+/// How a file fails.
+struct Failure {
+    /// How often in a row.
+    times: u32,
+    /// Until when it is left alone.
+    until: Timestamp,
+    told: bool,
+}
+
+/// What the store refused in a pass.
+#[derive(Default)]
+struct Refusals {
+    /// Files in a row, up to now.
+    row: u32,
+    /// It did take or show something in this pass.
+    answered: bool,
+    files: Vec<(Key, ArchiveError)>,
+}
+
+/// What shipping a file came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Nothing,
+    Parts,
+    Whole,
 }
 
 /// A file of this machine.
@@ -130,9 +171,13 @@ impl Shipper {
             outbox: Outbox::new(dir.join("outbox.jsonl")),
             witness,
             failures: BTreeMap::new(),
+            untidy: BTreeMap::new(),
+            orders_failed: BTreeSet::new(),
             outage: 0,
             remote_holds: None,
             looked: None,
+            gone: BTreeSet::new(),
+            doubt: false,
             places,
             _lock: lock,
         })
@@ -146,7 +191,12 @@ impl Shipper {
         watch::read_on(&self.places.journal, &mut self.state)?;
         let mut files = self.scan()?;
         let failures = &self.failures;
-        files.sort_by_key(|file| (failures.get(&file.key).map_or(0, |f| f.0), file.key.clone()));
+        files.sort_by_key(|file| {
+            let times = failures.get(&file.key).map_or(0, |f| f.times);
+            (times, file.key.clone())
+        });
+        self.gone.clear();
+        self.doubt_hour(&files, now);
         let mut pass = Pass::default();
         let done = self.work(&files, now, &mut pass).await;
         self.weigh(done, &mut pass)?;
@@ -167,56 +217,127 @@ impl Shipper {
         now: Timestamp,
         pass: &mut Pass,
     ) -> Result<(), ArchiveError> {
+        let mut refusals = Refusals::default();
+        let done = self.each(files, now, pass, &mut refusals).await;
+        // Of a store that takes nothing at all one word is said, and not one of each file.
+        let outage = done.is_err() || (refusals.row >= IN_A_ROW && !refusals.answered);
+        let mut last = None;
+        for (key, fault) in refusals.files {
+            match outage {
+                true => self.count(&key, now),
+                false => self.blame(&key, fault.clone(), now, pass)?,
+            }
+            last = Some(fault);
+        }
+        done?;
+        match last.filter(|_| outage) {
+            Some(fault) => Err(fault),
+            None => Ok(()),
+        }
+    }
+
+    async fn each(
+        &mut self,
+        files: &[Local],
+        now: Timestamp,
+        pass: &mut Pass,
+        refusals: &mut Refusals,
+    ) -> Result<(), ArchiveError> {
         for file in files {
             if self
                 .failures
                 .get(&file.key)
-                .is_some_and(|(_, until)| now < *until)
+                .is_some_and(|failure| now < failure.until)
             {
                 continue;
             }
             let done = self.ship(file, now).await;
-            pass.shipped += usize::from(matches!(done, Ok(true)));
-            self.of_one(&file.key, done.map(|_| ()), now, pass)?;
+            pass.shipped += usize::from(matches!(done, Ok(Sent::Whole)));
+            let done = done.map(|sent| sent != Sent::Nothing);
+            if !self.of_one(&file.key, done, now, pass, refusals)? {
+                break;
+            }
         }
-        self.obey(now).await?;
+        if refusals.row > 0 {
+            // Asked anew: whether it answers at all.
+            self.remote_holds = None;
+        }
+        self.obey(now, pass).await?;
         for file in files {
             if self.failures.contains_key(&file.key) {
                 continue;
             }
             let done = self.let_go(file, now).await;
-            self.of_one(&file.key, done, now, pass)?;
+            if !self.of_one(&file.key, done, now, pass, refusals)? {
+                break;
+            }
         }
         self.expire(now).await
     }
 
-    /// A fault of one file is told once, and the file left alone for a while; any other ends the pass.
+    /// A fault of one file, the store's refusal too, does not end the pass. False: too many refusals in a row.
     fn of_one(
         &mut self,
         key: &Key,
-        done: Result<(), ArchiveError>,
+        done: Result<bool, ArchiveError>,
+        now: Timestamp,
+        pass: &mut Pass,
+        refusals: &mut Refusals,
+    ) -> Result<bool, ArchiveError> {
+        match done {
+            Ok(answered) => {
+                self.failures.remove(key);
+                if answered {
+                    (refusals.row, refusals.answered) = (0, true);
+                }
+                Ok(true)
+            }
+            Err(fault @ ArchiveError::Store { .. }) => {
+                refusals.row += 1;
+                refusals.files.push((key.clone(), fault));
+                Ok(refusals.row < IN_A_ROW)
+            }
+            Err(fault) if fault.concerns_all() => Err(fault),
+            Err(fault) => self.blame(key, fault, now, pass).map(|()| true),
+        }
+    }
+
+    /// Others come first in the next pass.
+    fn count(&mut self, key: &Key, now: Timestamp) {
+        let failure = self.failures.entry(key.clone()).or_insert(Failure {
+            times: 0,
+            until: now,
+            told: false,
+        });
+        failure.times = failure.times.saturating_add(1);
+    }
+
+    /// Told once, and the file is left alone for a while.
+    fn blame(
+        &mut self,
+        key: &Key,
+        fault: ArchiveError,
         now: Timestamp,
         pass: &mut Pass,
     ) -> Result<(), ArchiveError> {
-        let fault = match done {
-            Ok(()) => {
-                self.failures.remove(key);
-                return Ok(());
-            }
-            Err(fault) if fault.concerns_all() => return Err(fault),
-            Err(fault) => fault,
-        };
-        let times = self.failures.get(key).map_or(0, |f| f.0);
-        if times == 0 {
+        let known = self.failures.get(key);
+        let times = known.map_or(0, |f| f.times);
+        if !known.is_some_and(|f| f.told) {
             tracing::error!(name = %key, "{fault}");
             self.outbox.add(&News::Failed {
                 name: Some(key.clone()),
                 why: fault.to_string(),
             })?;
         }
-        let wait = SignedDuration::try_from(back_off(times + 1, None)).unwrap_or_default();
+        let wait =
+            SignedDuration::try_from(back_off(times.saturating_add(1), None)).unwrap_or_default();
         let until = now.checked_add(wait).unwrap_or(now);
-        self.failures.insert(key.clone(), (times + 1, until));
+        let failure = Failure {
+            times: times.saturating_add(1),
+            until,
+            told: true,
+        };
+        self.failures.insert(key.clone(), failure);
         pass.fault.get_or_insert(fault);
         Ok(())
     }
@@ -287,7 +408,8 @@ impl Shipper {
             }
         }
         for (name, meta, path) in entries(&self.places.journal)? {
-            let ours = Segment::parse(&name).is_some() || is_torn(&name);
+            // An empty torn line is about to be written.
+            let ours = Segment::parse(&name).is_some() || (is_torn(&name) && meta.size() > 0);
             let key = Key::parse(&format!("journal/{name}")).filter(|_| ours);
             if let (Some(key), true) = (key, meta.is_file()) {
                 files.push(Local {
@@ -319,35 +441,63 @@ impl Shipper {
         }
     }
 
-    /// True: it is wholly there now, and was not before.
-    async fn ship(&mut self, file: &Local, now: Timestamp) -> Result<bool, ArchiveError> {
+    async fn ship(&mut self, file: &Local, now: Timestamp) -> Result<Sent, ArchiveError> {
         let record = self.state.record(&file.key);
         let Some(ended) = self.ended(&file.key) else {
-            return self.ship_growth(file, record).await.map(|()| false);
+            return self.ship_growth(file, record).await;
         };
         let known = record.shipped.as_ref();
         match known {
             Some(known) if known.size == file.size && known.ended == ended => {
-                self.tidy(&file.key, record).await?;
-                Ok(false)
+                self.tidy(file, record, now).await;
+                Ok(Sent::Nothing)
             }
-            Some(known) if known.ended == Ended::Sealed => Err(ArchiveError::Local {
+            Some(known) if known.ended != Ended::Unsealed => Err(ArchiveError::Local {
                 path: file.path.clone(),
                 why: format!(
-                    "it was sealed and shipped with {} bytes and has {} now; the store keeps what it has",
+                    "it was over and shipped with {} bytes and has {} now; the store keeps what it has",
                     known.size, file.size
                 ),
             }),
             _ => {
+                // With volumes of ours there it was asked before: what lies there is ours, good or bad.
+                if known.is_none() && record.volumes.is_empty() {
+                    self.refuse_another(file).await?;
+                }
                 self.ship_whole(file, record, ended, now).await?;
-                Ok(true)
+                Ok(Sent::Whole)
             }
         }
     }
 
+    /// A gateway that was made anew on the same prefix does not write over what the dead one left there.
+    async fn refuse_another(&self, file: &Local) -> Result<(), ArchiveError> {
+        let name = file.key.manifest();
+        let there = match self.remote.get(&name, manifest::LARGEST).await {
+            Err(ArchiveError::Missing { .. }) => return Ok(()),
+            there => there?,
+        };
+        let there = Manifest::read(&file.key, &there).ok();
+        let there = there.map(|manifest| (manifest.size, manifest.sha256));
+        match there.is_some() && there == hash_of(&file.path) {
+            true => Ok(()),
+            false => Err(ArchiveError::Local {
+                path: file.path.clone(),
+                why: format!(
+                    "the store has another file of this name ({name}), which stays; a gateway that is made anew needs a prefix of its own"
+                ),
+            }),
+        }
+    }
+
     /// What a growing file has more than the store.
-    async fn ship_growth(&mut self, file: &Local, mut record: Record) -> Result<(), ArchiveError> {
+    async fn ship_growth(
+        &mut self,
+        file: &Local,
+        mut record: Record,
+    ) -> Result<Sent, ArchiveError> {
         let fault = || ArchiveError::local(&file.path);
+        let mut sent = Sent::Nothing;
         // A torn line of the journal was taken back: from the beginning, under other names.
         if record.grown > file.size {
             record.grown = 0;
@@ -375,8 +525,9 @@ impl Shipper {
                 .await?;
             record.grown = part.to;
             self.state.set(&file.key, record.clone())?;
+            sent = Sent::Parts;
         }
-        Ok(())
+        Ok(sent)
     }
 
     async fn ship_whole(
@@ -449,7 +600,8 @@ impl Shipper {
         record.shipped = Some(manifest);
         record.tidy = false;
         self.state.set(key, record.clone())?;
-        self.tidy(key, record).await
+        self.tidy(file, record, now).await;
+        Ok(())
     }
 
     /// Sends an object, reads it back, and believes what it read: size and hash of the object.
@@ -526,16 +678,48 @@ impl Shipper {
         self.prove_manifest(manifest).await
     }
 
-    /// Removes the parts of a file that is wholly there.
-    async fn tidy(&mut self, key: &Key, mut record: Record) -> Result<(), ArchiveError> {
-        if record.tidy {
-            return Ok(());
+    /// Removes the parts of a file that is wholly there. Nothing is lost where that fails: it is tried again later.
+    async fn tidy(&mut self, file: &Local, record: Record, now: Timestamp) {
+        let waits = self.untidy.get(&file.key).is_some_and(|until| now < *until);
+        if record.tidy || waits {
+            return;
         }
-        if record.grown > 0 {
-            remove_all(self.remote.as_ref(), &key.parts()).await?;
+        self.untidy.remove(&file.key);
+        if let Err(fault) = self.remove_parts(file, record).await {
+            tracing::warn!(name = %file.key, "the parts of its growing are still in the store: {fault}");
+            let until = now.checked_add(UNTIDY).unwrap_or(now);
+            self.untidy.insert(file.key.clone(), until);
+        }
+    }
+
+    /// Only what the whole has in the same place: another gateway's parts may lie under the same name.
+    async fn remove_parts(&mut self, file: &Local, mut record: Record) -> Result<(), ArchiveError> {
+        let fault = || ArchiveError::local(&file.path);
+        if let (true, Some(whole)) = (record.grown > 0, &record.shipped) {
+            if hash_of(&file.path) != Some((whole.size, whole.sha256)) {
+                return Err(fault()(std::io::Error::other("it is not what was shipped")));
+            }
+            let mut source = File::open(&file.path).map_err(fault())?;
+            let mut after = String::new();
+            loop {
+                let names = self.remote.list(&file.key.parts(), &after).await?;
+                let Some(last) = names.last() else {
+                    break;
+                };
+                after.clone_from(last);
+                for name in &names {
+                    match is_within(&mut source, name).map_err(fault())? {
+                        true => self.remote.delete(name).await?,
+                        false => tracing::warn!(
+                            name,
+                            "this part is no piece of the whole file; it stays in the store"
+                        ),
+                    }
+                }
+            }
         }
         record.tidy = true;
-        self.state.set(key, record)
+        self.state.set(&file.key, record)
     }
 
     fn write_status(
@@ -616,19 +800,19 @@ pub(crate) async fn prove(
     }
 }
 
-/// Removes every object whose name begins so.
-pub(crate) async fn remove_all(remote: &dyn Remote, prefix: &str) -> Result<(), ArchiveError> {
-    let mut after = String::new();
-    loop {
-        let names = remote.list(prefix, &after).await?;
-        let Some(last) = names.last() else {
-            return Ok(());
-        };
-        after.clone_from(last);
-        for name in &names {
-            remote.delete(name).await?;
-        }
-    }
+/// Whether the bytes that a part's name tells of are there in this file.
+fn is_within(source: &mut File, name: &str) -> std::io::Result<bool> {
+    let Some((_, What::Part(part))) = name::read(name) else {
+        return Ok(false);
+    };
+    let length = part.to.checked_sub(part.from);
+    let Some(length) = length.filter(|length| *length <= VOLUME as u64) else {
+        return Ok(false);
+    };
+    source.seek(SeekFrom::Start(part.from))?;
+    let mut plain = Vec::new();
+    source.take(length).read_to_end(&mut plain)?;
+    Ok(plain.len() as u64 == length && Sha256::of(&plain) == part.sha256)
 }
 
 type Entry = (String, fs::Metadata, PathBuf);

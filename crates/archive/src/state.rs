@@ -78,6 +78,10 @@ pub(crate) struct State {
     path: PathBuf,
     file: File,
     lines: usize,
+    /// Where the last whole line ends.
+    length: u64,
+    /// An append failed: what may be behind `length` goes before the next, or the two would be one unreadable line.
+    torn: bool,
     pub(crate) cursor: Option<Cursor>,
     pub(crate) sessions: BTreeMap<String, Session>,
     pub(crate) records: BTreeMap<Key, Record>,
@@ -91,10 +95,13 @@ impl State {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(ArchiveError::local(path)(error)),
         }
+        let (file, length) = fresh(path, &known)?;
         let mut state = Self {
             path: path.to_owned(),
-            file: fresh(path, &known)?,
+            file,
             lines: 1,
+            length,
+            torn: false,
             cursor: None,
             sessions: BTreeMap::new(),
             records: BTreeMap::new(),
@@ -119,15 +126,22 @@ impl State {
         let mut line =
             serde_json::to_vec(&change).map_err(|e| ArchiveError::local(&self.path)(e.into()))?;
         line.push(b'\n');
+        if self.torn {
+            let cut = self.file.set_len(self.length);
+            cut.map_err(ArchiveError::local(&self.path))?;
+        }
+        self.torn = true;
         let written = self
             .file
             .write_all(&line)
             .and_then(|()| self.file.sync_data());
         written.map_err(ArchiveError::local(&self.path))?;
+        self.torn = false;
+        self.length += line.len() as u64;
         self.lines += 1;
         self.take(change);
         if self.lines > SLACK + self.records.len() + self.sessions.len() {
-            self.file = fresh(&self.path, &self.all())?;
+            (self.file, self.length) = fresh(&self.path, &self.all())?;
             self.lines = 1;
         }
         Ok(())
@@ -191,14 +205,14 @@ fn read(file: File, known: &mut Change) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The file anew, with one line.
-fn fresh(path: &Path, all: &Change) -> Result<File, ArchiveError> {
+/// The file anew, with one line, and its length.
+fn fresh(path: &Path, all: &Change) -> Result<(File, u64), ArchiveError> {
     let fault = ArchiveError::local(path);
     let mut line = serde_json::to_vec(all).map_err(|e| ArchiveError::local(path)(e.into()))?;
     line.push(b'\n');
     let written = write_whole(path, &line);
     let opened = written.and_then(|()| OpenOptions::new().append(true).mode(0o600).open(path));
-    opened.map_err(fault)
+    opened.map(|file| (file, line.len() as u64)).map_err(fault)
 }
 
 #[cfg(test)]
@@ -241,5 +255,17 @@ mod tests {
         }
         std::fs::write(&path, "noise\n").unwrap();
         assert!(State::open(&path).is_err());
+    }
+
+    #[test]
+    fn an_append_that_failed_halfway_is_cut_off_before_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.jsonl");
+        let key = Key::parse("journal/journal-2026-11-23.jsonl").unwrap();
+        let mut state = State::open(&path).unwrap();
+        state.file.write_all(b"{\"records\":{\"jour").unwrap();
+        state.torn = true;
+        state.set(&key, Record::default()).unwrap();
+        assert!(State::open(&path).unwrap().records.contains_key(&key));
     }
 }

@@ -383,6 +383,8 @@ fn a_hold_outlives_the_gateway() {
     let manifest = old
         .store()
         .join(format!("gw/recordings/2026/11/22/{A}.cast.manifest"));
+    new.journal(23, "gateway.started", "", "");
+    fs::create_dir_all(new.places().recordings).unwrap();
     let mut shipper = new.shipper(old.directory(), Some(1), Some(2));
     shipper.pass(at(24 * 100)).now_or_never().unwrap().unwrap();
     assert!(manifest.exists());
@@ -391,4 +393,152 @@ fn a_hold_outlives_the_gateway() {
         .unwrap();
     shipper.pass(at(24 * 101)).now_or_never().unwrap().unwrap();
     assert!(!manifest.exists());
+}
+
+/// The same prefix, another machine: what the dead one left is not written over, and its parts stay.
+#[test]
+fn a_gateway_made_anew_destroys_nothing_of_the_dead_ones() {
+    let site = Site::new();
+    site.record(A, "cast", &text(10));
+    site.journal(22, "recording.opened", A, "");
+    let mut shipper = site.shipper(site.directory(), None, None);
+    shipper.pass(at(0)).now_or_never().unwrap().unwrap();
+    // A part that is no piece of the file, by its name.
+    let parts = site
+        .store()
+        .join(format!("gw/recordings/2026/11/22/{A}.cast.parts"));
+    let strange = parts.join(format!("{:015}-{:015}-{}.zst", 0, 9, "ab".repeat(32)));
+    fs::write(&strange, "of another").unwrap();
+    assert_eq!(files(&parts).len(), 2);
+    site.seal(A);
+    shipper.pass(at(1)).now_or_never().unwrap().unwrap();
+    assert_eq!(files(&parts).len(), 1);
+    assert!(strange.exists());
+
+    let before = files(&site.store().join("gw/recordings"));
+    let new = Site::new();
+    new.record(A, "cast", &text(3));
+    new.journal(22, "recording.opened", A, "");
+    new.seal(A);
+    let mut shipper = new.shipper(site.directory(), Some(0), None);
+    let pass = shipper.pass(at(2)).now_or_never().unwrap().unwrap();
+    let fault = pass.fault.unwrap().to_string();
+    assert!(fault.contains("another file of this name"), "{fault}");
+    assert_eq!(files(&site.store().join("gw/recordings")), before);
+}
+
+#[test]
+fn a_day_of_the_journal_that_was_cut_is_not_shipped_over_the_whole_one() {
+    let site = Site::new();
+    site.journal(21, "gateway.started", "", "");
+    site.journal(22, "gateway.started", "", "");
+    let mut shipper = site.shipper(site.directory(), None, None);
+    shipper.pass(at(0)).now_or_never().unwrap().unwrap();
+    let before = files(&site.store());
+    let day = site.places().journal.join("journal-2026-11-21.jsonl");
+    fs::write(day, "{}\n").unwrap();
+    let pass = shipper.pass(at(1)).now_or_never().unwrap().unwrap();
+    assert!(pass.fault.is_some());
+    assert_eq!(files(&site.store()), before);
+}
+
+/// Never both at once, and nothing at all by a clock that leapt or without the disk of the recordings.
+#[test]
+fn what_left_this_machine_leaves_the_store_later() {
+    let site = Site::new();
+    let path = site.record(A, "cast", &text(10));
+    site.journal(22, "recording.opened", A, "");
+    site.seal(A);
+    let day = site.places().journal.join("journal-2026-11-22.jsonl");
+    let day = fs::File::options().append(true).open(day).unwrap();
+    let journal_goes_on = |hours| day.set_modified(at(hours).into()).unwrap();
+    let there = site
+        .store()
+        .join(format!("gw/recordings/2026/11/22/{A}.cast.manifest"));
+    let mut shipper = site.shipper(site.directory(), Some(1), Some(2));
+    let mut pass = |hours| {
+        let pass = shipper.pass(at(hours)).now_or_never().unwrap().unwrap();
+        assert!(pass.fault.is_none(), "{pass:?}");
+        (path.exists(), there.exists())
+    };
+    journal_goes_on(0);
+    assert_eq!(pass(1), (true, true));
+    assert_eq!(pass(24 * 90), (true, true));
+    assert_eq!(pass(24 * 90 + 1), (true, true));
+    journal_goes_on(24 * 90);
+    assert_eq!(pass(24 * 90 + 2), (false, true));
+    let (here, away) = (site.places().recordings, site.dir.path().join("away"));
+    fs::rename(&here, &away).unwrap();
+    assert_eq!(pass(24 * 90 + 4), (false, true));
+    fs::rename(&away, &here).unwrap();
+    assert_eq!(pass(24 * 90 + 6), (false, false));
+}
+
+#[test]
+fn one_object_that_is_refused_blocks_nothing() {
+    let site = Site::new();
+    let refused = site.record(A, "cast", &text(10));
+    let other = site.record(B, "cast", &text(10));
+    for id in [A, B] {
+        site.journal(22, "recording.opened", id, "");
+        site.seal(id);
+    }
+    // In the way of the object, so that it cannot be put there.
+    let object = format!("gw/recordings/2026/11/22/{A}.cast.zst/x");
+    fs::create_dir_all(site.store().join(object)).unwrap();
+    let mut shipper = site.shipper(site.directory(), Some(0), None);
+    let pass = shipper.pass(at(1)).now_or_never().unwrap().unwrap();
+    assert!(pass.fault.is_some() && shipper.pause().is_none());
+    assert!(refused.exists() && !other.exists());
+}
+
+#[test]
+fn a_fetch_writes_over_nothing_that_is_not_a_beginning() {
+    let site = Site::new();
+    site.record(A, "cast", &text(100));
+    site.journal(21, "gateway.started", "", "");
+    site.journal(22, "recording.opened", A, "");
+    let mut shipper = site.shipper(site.directory(), None, None);
+    let back = site.dir.path().join("back");
+    let get = || {
+        let store = site.directory();
+        let done = fetch(store.as_ref(), &back);
+        done.now_or_never().unwrap().unwrap()
+    };
+    shipper.pass(at(0)).now_or_never().unwrap().unwrap();
+    assert!(get().faults.is_empty());
+    // It grew, and what was fetched is its beginning.
+    site.record(A, "cast", &text(10));
+    shipper.pass(at(1)).now_or_never().unwrap().unwrap();
+    assert!(get().faults.is_empty());
+    assert_eq!(
+        files(&back.join("recordings")),
+        files(&site.places().recordings)
+    );
+    // The last part is bad: it is told, and the others are a beginning of what is there.
+    let parts = site
+        .store()
+        .join(format!("gw/recordings/2026/11/22/{A}.cast.parts"));
+    let last = files(&parts).into_keys().next_back().unwrap();
+    fs::write(parts.join(last), "rotten").unwrap();
+    fs::remove_dir_all(&back).unwrap();
+    let done = get();
+    assert_eq!((done.faults.len(), done.growing), (1, 2), "{done:?}");
+    let cast = back.join(format!("recordings/2026/11/22/{A}.cast"));
+    assert_eq!(fs::read(&cast).unwrap(), text(100));
+    // Neither what grows nor what is whole is replaced by other bytes.
+    let day = back.join("journal/journal-2026-11-21.jsonl");
+    for changed in [&cast, &day] {
+        fs::write(changed, "x").unwrap();
+    }
+    let done = get();
+    assert_eq!(done.faults.len(), 2, "{done:?}");
+    for changed in [&cast, &day] {
+        assert_eq!(fs::read(changed).unwrap(), b"x");
+    }
+    assert!(
+        !files(&back)
+            .keys()
+            .any(|name| name.ends_with(".unfinished"))
+    );
 }
