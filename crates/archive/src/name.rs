@@ -162,7 +162,7 @@ pub fn read(name: &str) -> Option<(Key, What)> {
             let number = name.rsplit('.').next()?;
             let numbered = number.len() == 6 && number.bytes().all(|b| b.is_ascii_digit());
             let rest = match numbered {
-                true => name.get(..name.len() - 7)?,
+                true => name.strip_suffix(number)?.strip_suffix('.')?,
                 false => name,
             };
             let key = [".zst", ".data"]
@@ -214,6 +214,14 @@ mod tests {
     use proptest::prelude::*;
 
     const ID: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+
+    /// Found by fuzzing: a whole name of six digits has no room for a dot before it.
+    #[test]
+    fn a_name_that_is_only_a_number_is_none() {
+        for name in ["599959", ".599959", "x.599959", ""] {
+            assert_eq!(read(name), None, "{name}");
+        }
+    }
 
     #[test]
     fn every_name_is_read_back_as_what_it_is() {
