@@ -4,7 +4,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     thread,
     time::Duration,
 };
@@ -12,7 +12,7 @@ use std::{
 use ampgate_tests::{
     A, Api, Gateway, Land, ObjectStore, Outcome, Via,
     bed::bed,
-    gateway::{files_below, program},
+    gateway::{files_below, program, replay},
     outcome::{HANG, run, until},
 };
 
@@ -71,12 +71,6 @@ fn casts(dir: &Path) -> Vec<PathBuf> {
             .is_some_and(|e| e == "cast" || e == "sealed")
     });
     all
-}
-
-fn replay(args: &[&str]) -> Outcome {
-    let mut command = Command::new(program("ampgate-replay"));
-    command.args(args);
-    run(command, b"")
 }
 
 /// Another machine: a directory with nothing but [archive], a credential that may only read, and the auditor's key.

@@ -13,17 +13,11 @@ use std::{
 use ampgate_tests::{
     A, Gateway, Land, Outcome, Via,
     bed::{project, tool},
-    gateway::program,
+    gateway::{program, replay},
     outcome::{run, until},
     seen::Seen,
     terminal::talk,
 };
-
-fn replay(args: &[&str]) -> Outcome {
-    let mut command = Command::new(program("ampgate-replay"));
-    command.args(args);
-    run(command, b"")
-}
 
 fn verify(path: &Path, key: &Path) -> Outcome {
     replay(&[

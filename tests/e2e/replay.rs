@@ -10,20 +10,14 @@ use std::{
 };
 
 use ampgate_tests::{
-    A, Gateway, Land, Outcome, Via,
+    A, Gateway, Land, Via,
     bed::{project, tool},
-    gateway::program,
+    gateway::{program, replay},
     outcome::{run, until},
     seen::Seen,
     terminal::talk,
 };
 use serde_json::{Value, json};
-
-fn replay(args: &[&str]) -> Outcome {
-    let mut command = Command::new(program("ampgate-replay"));
-    command.args(args);
-    run(command, b"")
-}
 
 /// A recording of a terminal, made by hand: output at these seconds.
 fn cast(dir: &Path, session: &str, output: &[(f64, &str)]) -> PathBuf {

@@ -12,7 +12,7 @@ use std::{
 use ampgate_tests::{
     A, Gateway, Land, Outcome, Setup, Via,
     bed::{project, tool},
-    gateway::{files_below, program},
+    gateway::{files_below, program, replay},
     outcome::{run, until},
 };
 use rustix::process::Pid;
@@ -175,12 +175,6 @@ fn nothing_plain_is_left_behind() {
         let out = second_reader(&["cast", "--identity", &text(&key), &text(&recordings[0])]);
         assert_ne!(out.code, Some(0), "{} opens a recording", key.display());
     }
-}
-
-fn replay(args: &[&str]) -> Outcome {
-    let mut command = Command::new(program("ampgate-replay"));
-    command.args(args);
-    run(command, b"")
 }
 
 /// The auditor's program: with an identity all of it works, without one it says whose is needed.

@@ -153,6 +153,13 @@ pub fn program(name: &str) -> PathBuf {
     place.join(name)
 }
 
+/// `ampgate-replay ARGS…`
+pub fn replay(args: &[&str]) -> Outcome {
+    let mut command = Command::new(program("ampgate-replay"));
+    command.args(args);
+    run(command, b"")
+}
+
 impl Gateway {
     /// Makes a directory, lets `change` edit what is in it, starts the gateway and waits until it listens.
     pub fn start(change: impl FnOnce(&mut Setup)) -> Gateway {
