@@ -190,7 +190,7 @@ fn kill_9_loses_nothing_that_was_forwarded() {
 
 /// Recordings of every kind, as the gateway makes them.
 fn every_kind() -> (Gateway, Vec<PathBuf>) {
-    let gateway = Gateway::start(|setup| setup.set("recording", "input = \"always\""));
+    let gateway = Gateway::start(|setup| setup.set("recording", "input = \"echoed\""));
     let client = gateway.client("alice");
     client
         .exec(

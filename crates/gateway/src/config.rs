@@ -24,7 +24,7 @@ pub use archive::Archive;
 use hostkeys::Hostkeys;
 pub use keystone::Keystone;
 pub use reach::{Reach, Via};
-pub use recording::Recording;
+pub use recording::{Input, Recording};
 use units::{duration, list, number, path};
 pub use units::{show_duration, show_size};
 

@@ -38,6 +38,7 @@ mod ssh;
 mod story;
 mod tell;
 mod transfer;
+mod typed;
 mod upstream;
 mod wire;
 

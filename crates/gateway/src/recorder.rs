@@ -14,10 +14,11 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use crate::ask::{Asked, Size};
-use crate::config;
+use crate::config::{self, Input};
 use crate::gateway::Gateway;
 use crate::sentence::Trouble;
 use crate::session::Visit;
+use crate::typed::{Keys, Typed};
 
 /// How far the disk may be behind before output waits for it.
 const BEHIND: Duration = Duration::from_secs(1);
@@ -27,7 +28,13 @@ pub const FRAME_AFTER: Duration = Duration::from_millis(600);
 
 /// A sealed recording gets a proof at most this often. Nobody without its key can forge a frame in between, and a proof
 /// is larger than what somebody types meanwhile.
-const SEALED_PROOF_EVERY: Duration = Duration::from_secs(10);
+const SEALED_PROOF_EVERY: Duration = Duration::from_secs(60);
+/// Or earlier where so many bytes came, of which a proof is a small part.
+const SEALED_PROOF_SOON: Duration = Duration::from_secs(10);
+const SEALED_PROOF_BYTES: u64 = 64 << 10;
+
+/// What stands for keys that the terminal did not show.
+const HIDDEN: &str = "typed, and not shown by the terminal: not recorded";
 
 /// A signer that does not seal is asked again after this.
 const SEAL_AGAIN: Duration = Duration::from_millis(200);
@@ -38,7 +45,7 @@ pub struct Recorder {
     path: String,
     live: Mutex<Option<LiveRecording>>,
     sync: SyncHandle,
-    input_kept: bool,
+    input: Kept,
     max_size: u64,
     deadline: Duration,
     relayed: [AtomicU64; 2],
@@ -56,8 +63,47 @@ pub struct Recorder {
     synced: Notify,
     /// Something was committed since the last proof.
     unproven: AtomicBool,
-    /// For a sealed recording: milliseconds after `began` of its last proof.
-    proven: Option<AtomicU64>,
+    /// For a sealed recording: its last proof.
+    proven: Option<Proven>,
+}
+
+/// The last proof of a sealed recording: when, in milliseconds after `began`, and how large the file was.
+#[derive(Default)]
+struct Proven {
+    at: AtomicU64,
+    size: AtomicU64,
+}
+
+impl Proven {
+    fn is_due_again(&self, now: u64, size: u64) -> bool {
+        let since = Duration::from_millis(now.saturating_sub(self.at.load(Ordering::Relaxed)));
+        let grown = size.saturating_sub(self.size.load(Ordering::Relaxed));
+        since >= SEALED_PROOF_EVERY || since >= SEALED_PROOF_SOON && grown >= SEALED_PROOF_BYTES
+    }
+}
+
+/// What of the input is kept.
+enum Kept {
+    Nothing,
+    Everything,
+    Echoed(Mutex<Typed>),
+}
+
+impl Kept {
+    fn of(input: Input, pty: bool) -> Self {
+        match pty {
+            false if input.keeps_streams() => Self::Everything,
+            true if input.keeps_what_echoes() => Self::Echoed(Mutex::default()),
+            _ => Self::Nothing,
+        }
+    }
+
+    fn typed(&self) -> Option<MutexGuard<'_, Typed>> {
+        match self {
+            Self::Echoed(typed) => Some(typed.lock().unwrap_or_else(PoisonError::into_inner)),
+            Self::Nothing | Self::Everything => None,
+        }
+    }
 }
 
 /// How a closed recording ended.
@@ -77,7 +123,7 @@ impl Recorder {
         let header = header(visit, grant, asked);
         let config = gateway.config();
         let (deadline, max_size) = (config.recording.deadline, config.recording.max_size);
-        let input_kept = config.recording.input.keeps(asked.terminal.is_some());
+        let input = Kept::of(config.recording.input, asked.terminal.is_some());
         let is_sealed = config.recording.recipients.is_some();
         let store = gateway.store.sealed_to(config.recording.recipients.clone());
         let opening = tokio::task::spawn_blocking(move || LiveRecording::open(&store, &header));
@@ -93,7 +139,7 @@ impl Recorder {
             path,
             sync: live.sync_handle(),
             live: Mutex::new(Some(live)),
-            input_kept,
+            input,
             max_size,
             deadline,
             relayed: Default::default(),
@@ -105,7 +151,7 @@ impl Recorder {
             began: Instant::now(),
             synced: Notify::new(),
             unproven: AtomicBool::new(true),
-            proven: is_sealed.then(AtomicU64::default),
+            proven: is_sealed.then(Proven::default),
         }))
     }
 
@@ -176,10 +222,17 @@ impl Recorder {
         &self,
         pieces: impl IntoIterator<Item = Recorded<'b>>,
     ) -> Result<(), Trouble> {
+        let mut typed = self.input.typed();
         self.record(|live| {
             for piece in pieces {
                 match piece {
-                    Recorded::Output(stream, bytes) => live.output(stream, bytes),
+                    Recorded::Output(stream, bytes) => {
+                        live.output(stream, bytes);
+                        if let Some(typed) = &mut typed {
+                            typed.output(bytes);
+                            keep(live, typed.decided());
+                        }
+                    }
                     Recorded::Exit(exit) => live.exit(exit),
                 }
             }
@@ -188,8 +241,16 @@ impl Recorder {
 
     /// Input that is about to go to the amphora: counted, and kept where the configuration says so.
     pub fn input(&self, bytes: &[u8]) -> Result<(), Trouble> {
-        if self.input_kept {
-            return self.record(|live| live.input(bytes));
+        match &self.input {
+            Kept::Everything => return self.record(|live| live.input(bytes)),
+            Kept::Echoed(_) | Kept::Nothing => {}
+        }
+        let decided = self.input.typed().map_or_else(Vec::new, |mut typed| {
+            typed.input(bytes);
+            typed.decided()
+        });
+        if !decided.is_empty() {
+            self.record(|live| keep(live, decided))?;
         }
         match self.live().as_mut() {
             Some(live) => {
@@ -307,17 +368,16 @@ impl Recorder {
 
     /// The head to be signed, if anything happened since the last one.
     pub fn unproven_head(&self) -> Option<Result<Head, Trouble>> {
-        if let Some(proven) = &self.proven {
-            let since = self.millis().saturating_sub(proven.load(Ordering::Relaxed));
-            if u128::from(since) < SEALED_PROOF_EVERY.as_millis() {
-                return None;
-            }
+        let mut guard = self.live();
+        let live = guard.as_mut()?;
+        if let Some(proven) = &self.proven
+            && !proven.is_due_again(self.millis(), live.file_size())
+        {
+            return None;
         }
         if !self.unproven.swap(false, Ordering::Relaxed) {
             return None;
         }
-        let mut guard = self.live();
-        let live = guard.as_mut()?;
         let head = live.head().map_err(|e| failed(&e));
         self.note(live.owes_frame());
         Some(head)
@@ -336,7 +396,8 @@ impl Recorder {
         live.prove(head, signature).map_err(|e| failed(&e))?;
         self.note(live.owes_frame());
         if let Some(proven) = &self.proven {
-            proven.store(self.millis(), Ordering::Relaxed);
+            proven.at.store(self.millis(), Ordering::Relaxed);
+            proven.size.store(live.file_size(), Ordering::Relaxed);
         }
         Ok(())
     }
@@ -351,6 +412,9 @@ impl Recorder {
                 sealed: false,
             };
         };
+        if let Some(mut typed) = self.input.typed() {
+            keep(&mut live, typed.finish());
+        }
         // A failure is `close`'s to tell; here it only must not be counted as recorded.
         let _ = live.flush();
         let recorded = live.bytes_recorded(Stream::Stdout)
@@ -408,6 +472,16 @@ async fn seal(closed: ClosedRecording, signature: Signature) -> Result<(), Strin
 pub enum Recorded<'b> {
     Output(Stream, &'b [u8]),
     Exit(&'b Exit),
+}
+
+/// Lines that the terminal showed; of others, that there were some.
+fn keep(live: &mut LiveRecording, decided: Vec<Keys>) {
+    for keys in decided {
+        match keys {
+            Keys::Shown(line) => live.shown_input(&line),
+            Keys::Hidden => live.marker(HIDDEN),
+        }
+    }
 }
 
 fn failed(error: &RecordingError) -> Trouble {

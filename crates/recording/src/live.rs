@@ -120,9 +120,14 @@ impl LiveRecording {
 
     /// Input on its way to the amphora, where input is recorded.
     pub fn input(&mut self, bytes: &[u8]) {
+        self.shown_input(bytes);
+        self.count_input(bytes.len() as u64);
+    }
+
+    /// Input of which it was decided late that it is recorded. It was counted when it passed.
+    pub fn shown_input(&mut self, bytes: &[u8]) {
         let at = self.micros();
         self.writer.input(&mut self.pending, at, bytes);
-        self.count_input(bytes.len() as u64);
     }
 
     /// Input that passes without being recorded: only its length is kept, in the ending.

@@ -11,6 +11,7 @@ use std::{
 
 use ampgate_tests::{
     A, Gateway, Land, Via, bed,
+    gateway::files_below,
     outcome::{run, until},
     terminal::talk,
 };
@@ -402,6 +403,86 @@ fn remove_casts(dir: &Path) {
     for file in ampgate_tests::gateway::files_below(dir) {
         if file.extension().is_some_and(|e| e == "cast") {
             fs::remove_file(file).unwrap();
+        }
+    }
+}
+
+/// Row 13: passwords for `read -s`, sudo, su, a MariaDB client and getpass, in a terminal whose input is recorded. What was
+/// typed in sight is there, what was typed unseen is nowhere; nor is a key of it.
+#[test]
+fn row_13_what_is_typed_unseen_is_in_no_file() {
+    let gateway = Gateway::start(|setup| setup.set("recording", "input = \"echoed\""));
+    let client = gateway.client("alice");
+    let ssh = client.ssh(Via::Jump, Land::Root, &A, &["-tt"]);
+    let shown = talk(
+        &ssh,
+        "24x80",
+        &[
+            "expect #",
+            r"send PS1='re''ady> '\r",
+            "expect ready>",
+            r"send read -s -p 'co''de: ' x; echo; echo got ${#x}\r",
+            "expect code: ",
+            r"send qZ7vK2xWread\r",
+            "expect got 12",
+            "expect ready>",
+            r"send setpriv --reuid nosudo --clear-groups sudo id\r",
+            "expect for nosudo",
+            r"send qZ7vK2xWsudo\r",
+            "expect for nosudo",
+            r"send \x03",
+            "expect ready>",
+            r"send su -s /bin/bash -c 'su root' nosudo\r",
+            "expect assword",
+            r"send qZ7vK2xWsu\r",
+            "expect ready>",
+            r"send mariadb -h 127.0.0.1 -P 1 -p\r",
+            "expect assword",
+            r"send qZ7vK2xWmysql\r",
+            "expect ready>",
+            r#"send python3 -c 'import getpass; getpass.getpass("wo" "rd: ")'\r"#,
+            "expect word: ",
+            // A password of which the program shows something while it is typed.
+            r"send qZ7v",
+            r"send K2xWpass\r",
+            "expect ready>",
+            r"send head -n 1 /etc/hostname >/dev/null; exit 7\r",
+        ],
+    );
+    assert_eq!(shown.code, Some(7), "{shown:?}");
+    gateway.quiet();
+    let path = gateway.casts().pop().unwrap();
+    let cast = fs::read_to_string(&path).unwrap();
+    let typed: String = cast
+        .lines()
+        .filter(|line| line.starts_with('['))
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|event| event[1] == "i")
+        .map(|event| event[2].as_str().unwrap().to_owned())
+        .collect();
+    for command in [
+        "mariadb -h 127.0.0.1 -P 1 -p\r",
+        "getpass.getpass",
+        "exit 7\r",
+    ] {
+        assert!(
+            typed.contains(command),
+            "{command:?} is missing in {typed:?}"
+        );
+    }
+    let hidden = cast.matches("not shown by the terminal").count();
+    assert!(hidden >= 5, "{hidden} markers: {cast}");
+    let state = gateway.dir.join("state");
+    let everything = files_below(&gateway.dir.join("recordings"))
+        .into_iter()
+        .chain(files_below(&state));
+    for file in everything {
+        let bytes = fs::read(&file).unwrap();
+        for part in ["qZ7v", "K2xW", "Wread", "Wsudo", "Wmysql", "Wpass"] {
+            let found = bytes
+                .windows(part.len())
+                .any(|found| found == part.as_bytes());
+            assert!(!found, "{part} is in {}: {cast}", file.display());
         }
     }
 }

@@ -18,8 +18,8 @@ pub enum Input {
     Never,
     /// Kept where there is no terminal: scripts piped into a shell, uploads.
     WithoutPty,
-    /// Kept everywhere, passwords included.
-    Always,
+    /// That, and on a terminal the lines that it echoes: not what is typed unseen, as passwords are.
+    Echoed,
 }
 
 impl Input {
@@ -27,9 +27,9 @@ impl Input {
         match text {
             "never" => Ok(Self::Never),
             "without-pty" => Ok(Self::WithoutPty),
-            "always" => Ok(Self::Always),
+            "echoed" => Ok(Self::Echoed),
             _ => Err(format!(
-                "\"{text}\" is none of \"never\", \"without-pty\", \"always\""
+                "\"{text}\" is none of \"never\", \"without-pty\", \"echoed\""
             )),
         }
     }
@@ -38,18 +38,20 @@ impl Input {
         match self {
             Self::Never => "never",
             Self::WithoutPty => "without-pty",
-            Self::Always => "always",
+            Self::Echoed => "echoed",
         }
     }
 
-    /// Whether the input of a channel is kept.
+    /// Whether the input of a channel without a terminal is kept.
     #[must_use]
-    pub fn keeps(self, pty: bool) -> bool {
-        match self {
-            Self::Never => false,
-            Self::WithoutPty => !pty,
-            Self::Always => true,
-        }
+    pub fn keeps_streams(self) -> bool {
+        self != Self::Never
+    }
+
+    /// Whether what is typed on a terminal is kept as far as it echoes.
+    #[must_use]
+    pub fn keeps_what_echoes(self) -> bool {
+        self == Self::Echoed
     }
 }
 
