@@ -235,6 +235,66 @@ fn what_was_drawn_is_found() {
     assert!(!finds(&["--commands", "less /tmp/pages", &store]).is_empty());
 }
 
+/// What real programs put on the screen: an editor, a table drawn anew each second, a bar that draws over itself.
+#[test]
+fn what_editors_tables_and_bars_showed_is_found() {
+    let gateway = Gateway::start(|_| {});
+    let client = gateway.client("alice");
+    let terminal = |command: &str, lines: &[&str]| {
+        let mut ssh = client.ssh(Via::Jump, Land::Plain, &A, &["-tt"]);
+        ssh.arg(command);
+        talk(&ssh, "24x100", lines).good();
+    };
+    // The word is put together in the editor: its second half is there first.
+    terminal(
+        r"rm -f /tmp/notes; printf 'fatale Zeile\n' >/tmp/notes; export TERM=xterm; vi -u NONE -n /tmp/notes",
+        &[
+            "expect fatale",
+            r"send :set nocompatible\r",
+            "send ix",
+            r"send 치명\x1b",
+            r"send 0xofinished\x1b",
+            "expect finished",
+            r"send :wq\r",
+        ],
+    );
+    terminal(
+        "sleep 987654321 & export TERM=xterm; htop -d 5 -p $!; kill $!",
+        &["expect 987654321", "send q"],
+    );
+    terminal(
+        "head -c 3000000 /dev/zero >/tmp/zero; curl --limit-rate 2M -# -o /dev/null file:///tmp/zero; echo done-with-it",
+        &["expect 100.0%", "expect done-with-it"],
+    );
+    gateway.quiet();
+    let store = gateway.recordings().display().to_string();
+    let events: Vec<String> = gateway
+        .casts()
+        .iter()
+        .flat_map(|path| {
+            fs::read_to_string(path)
+                .unwrap()
+                .lines()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .filter(|line| line.starts_with('['))
+        .collect();
+    for needle in ["치명fatale Zeile", "sleep 987654321", "# 100.0%"] {
+        let shown = finds(&["--user", "alice", needle, &store]);
+        assert!(
+            shown.iter().any(|find| find["at"] != 0.0),
+            "{needle}: {shown:?}"
+        );
+    }
+    assert!(
+        !events
+            .iter()
+            .any(|event| event.contains("치명fatale Zeile")),
+        "the editor wrote its line in one piece: nothing was shown"
+    );
+}
+
 /// An index only spares work: nothing is found otherwise, and what it does not know is read.
 #[test]
 fn an_index_changes_no_answer() {

@@ -1,5 +1,5 @@
-//! In: asciicasts (v2 or v3) of real terminals. Out: for each, a row: bytes shown, and what they are on the disk: plain,
-//! plain through gzip -9 (if it is there), sealed to two auditors; with frames and proofs at the times a gateway makes them.
+//! In: how often, then asciicasts (v2 or v3) of real terminals. Out: for each, played so often in a row, a line of JSON: bytes
+//! shown, and what they are on the disk: plain, plain through gzip, sealed; with frames and proofs at a gateway's times.
 //! Never: a verdict. It prints numbers; `make bench` shows them.
 #![allow(
     clippy::unwrap_used,
@@ -14,23 +14,21 @@ use age::x25519::Identity;
 use ampgate_recording::{Header, LiveRecording, PublicKey, Recipients, Store, Stream};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
-/// As in the gateway's recorder and keeping.
+/// As in the gateway's recorder and keeping: a frame's age, and seconds between proofs; of sealed recordings the second
+/// number is for those that grow by so many bytes.
 const FRAME_AFTER: f64 = 0.75;
-/// Plain recordings, sealed ones.
-const PROVE_EVERY: [f64; 2] = [2.0, 10.0];
+const PROVE_PLAIN: f64 = 2.0;
+const PROVE_SEALED: (f64, f64, u64) = (60.0, 10.0, 64 << 10);
 
 fn main() {
-    println!(
-        "{:<24} {:>10} {:>10} {:>10} {:>10} {:>16}",
-        "bytes on disk of", "shown", "plain", "gzip -9", "sealed", "sealed per shown"
-    );
-    for path in std::env::args().skip(1) {
-        let text = fs::read_to_string(&path).unwrap();
-        let events = events(&text);
+    let mut arguments = std::env::args().skip(1);
+    let times: usize = arguments.next().unwrap().parse().unwrap();
+    for path in arguments {
+        let events = events(&fs::read_to_string(&path).unwrap(), times);
         let shown: usize = events.iter().map(|(_, data)| data.len()).sum();
         let dir = tempfile::tempdir().unwrap();
         let plain = Store::open(dir.path().join("plain"), 0).unwrap();
-        let plain = record(&plain, &events, PROVE_EVERY[0]);
+        let plain = record(&plain, false, &events);
         let auditors: Vec<_> = (0..2)
             .map(|_| Identity::generate().to_public().to_string())
             .collect();
@@ -38,23 +36,24 @@ fn main() {
         let store = Store::open(dir.path().join("sealed"), 0)
             .unwrap()
             .sealed_to(Some(recipients));
-        let sealed = record(&store, &events, PROVE_EVERY[1]);
+        let sealed = record(&store, true, &events);
         let size = |path: &Path| fs::metadata(path).unwrap().len();
-        let gzip = Command::new("gzip").arg("-9c").arg(&plain).output();
+        let gzip = Command::new("gzip").arg("-c").arg(&plain).output().unwrap();
         println!(
-            "{:<24} {:>10} {:>10} {:>10} {:>10} {:>16.3}",
-            Path::new(&path).file_stem().unwrap().to_str().unwrap(),
-            shown,
-            size(&plain),
-            gzip.map_or_else(|_| "-".to_owned(), |out| out.stdout.len().to_string()),
-            size(&sealed),
-            size(&sealed) as f64 / shown as f64
+            "{}",
+            serde_json::json!({
+                "seconds": events.last().map(|(at, _)| at),
+                "shown": shown,
+                "plain": size(&plain),
+                "gzip": gzip.stdout.len(),
+                "sealed": size(&sealed),
+            })
         );
     }
 }
 
 /// Seconds since the begin, and what was shown.
-fn events(text: &str) -> Vec<(f64, String)> {
+fn events(text: &str, times: usize) -> Vec<(f64, String)> {
     let mut lines = text.lines();
     let header: serde_json::Value = serde_json::from_str(lines.next().unwrap()).unwrap();
     let intervals = header["version"] == 3;
@@ -67,24 +66,40 @@ fn events(text: &str) -> Vec<(f64, String)> {
             events.push((at, data));
         }
     }
-    events
+    let whole = at + 1.0;
+    (0..times)
+        .flat_map(|n| {
+            let later = n as f64 * whole;
+            events
+                .iter()
+                .map(move |(at, data)| (at + later, data.clone()))
+        })
+        .collect()
 }
 
-fn record(store: &Store, events: &[(f64, String)], prove_every: f64) -> std::path::PathBuf {
+fn record(store: &Store, sealed: bool, events: &[(f64, String)]) -> std::path::PathBuf {
     let key = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
     let public = PublicKey::from_raw(key.public_key().as_ref().try_into().unwrap());
     let sign = |message: &[u8]| key.sign(message).as_ref().try_into().unwrap();
     let mut live = LiveRecording::open(store, &header(public)).unwrap();
-    let (mut owed_since, mut proven) = (None, 0.0);
+    let (mut owed_since, mut proven, mut proven_size) = (None, 0.0, 0);
     for (at, data) in events {
         if owed_since.is_some_and(|since| at - since >= FRAME_AFTER) {
             live.flush().unwrap();
             owed_since = None;
         }
-        if at - proven >= prove_every {
+        let (late, soon, grown) = PROVE_SEALED;
+        let due = match sealed {
+            true => {
+                at - proven >= late
+                    || at - proven >= soon && live.file_size() - proven_size >= grown
+            }
+            false => at - proven >= PROVE_PLAIN,
+        };
+        if due {
             let head = live.head().unwrap();
             live.prove(&head, &sign(&head.message())).unwrap();
-            (owed_since, proven) = (None, *at);
+            (owed_since, proven, proven_size) = (None, *at, live.file_size());
         }
         live.output(Stream::Stdout, data.as_bytes());
         live.commit().unwrap();
