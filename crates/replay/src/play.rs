@@ -9,16 +9,15 @@ use std::{
     time::Duration,
 };
 
+use ampgate_screen::{
+    player::{Ended, Player},
+    timeline::survey,
+};
 use anyhow::Result;
 use clap::Args;
 
 use crate::{
-    lines::stamp,
-    player::Player,
-    scan, source, text,
-    timeline::{Timeline, survey},
-    trust::KeyArgs,
-    tty::Tty,
+    finder::Finder, lines::stamp, scan, source, text, times, trust::KeyArgs, tty::Tty,
     verdict::Status,
 };
 
@@ -57,7 +56,7 @@ impl Play {
     pub fn run(&self) -> Result<ExitCode> {
         let file = &source::locate(&self.file, &self.store)?;
         // Opened first: what is no recording is told as that.
-        let timeline = Timeline::open(file, self.idle())?;
+        let timeline = times::open(file, self.idle())?;
         let wrong = source::examine(file, &self.keys)?;
         let say = |wrong: &Option<(Status, String)>| {
             if let Some((_, sentence)) = wrong {
@@ -68,7 +67,7 @@ impl Play {
         if self.print_commands {
             return print_commands(file);
         }
-        let survey = survey(file, self.idle())?;
+        let survey = survey(times::open(file, self.idle())?);
         if survey.faults > 0 {
             source::complain(&format!(
                 "{} lines of it are no events and are passed over",
@@ -77,8 +76,14 @@ impl Play {
         }
         let tty = Tty::take(!self.no_controls)?;
         let warning = wrong.as_ref().map(|(status, _)| status.word());
-        let mut player = Player::new(timeline, survey, self.speed, warning, &tty);
-        let code = player.run(self.at)?;
+        let looked_in = file.clone();
+        let search = move |text, at| Box::new(Finder::new(&looked_in, text, at)) as Box<_>;
+        let mut player =
+            Player::new(timeline, survey, self.speed, warning, &tty).with_search(Box::new(search));
+        let code = match player.run(self.at)? {
+            Ended::Enough => ExitCode::SUCCESS,
+            Ended::Signal(number) => ExitCode::from(128 + number),
+        };
         let failures = player.failures();
         let other_screen = tty.interactive;
         drop(tty);
