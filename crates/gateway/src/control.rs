@@ -331,20 +331,18 @@ async fn answer(gateway: &Arc<Gateway>, admin: &Admin, request: Request) -> Answ
                 },
             }
         }
-        Request::Kill { session, reason } => {
-            match watch::find(gateway, &session) {
-                Err(text) => Answer::Error { text },
-                Ok(live) => {
-                    live.end(Trouble::Killed {
-                        by: name_of(admin.uid),
-                        why: reason,
-                    });
-                    Answer::Done {
-                        text: format!("session {} ends", live.session),
-                    }
+        Request::Kill { session, reason } => match watch::find(gateway, &session) {
+            Err(text) => Answer::Error { text },
+            Ok(live) => {
+                live.end(Trouble::Killed {
+                    by: name_of(admin.uid),
+                    why: reason,
+                });
+                Answer::Done {
+                    text: format!("session {} ends", live.session),
                 }
             }
-        }
+        },
         // It holds the connection, and is taken before.
         Request::Watch { session, .. } => Answer::Error {
             text: no_such(&session),

@@ -107,7 +107,9 @@ async fn watched(
     let gateway = &overseer.gateway;
     let mut pane = &down.write;
     let over = watch::run(gateway, &live, by, &mut down.read, &mut pane, size).await?;
-    let told = over.told.map(|told| format!("ampgate: {told}. session {}\n", live.session));
+    let told = over
+        .told
+        .map(|told| format!("ampgate: {told}. session {}\n", live.session));
     tell::text(down, true, &told.unwrap_or_default(), 0).await;
     Ok(())
 }

@@ -135,7 +135,11 @@ mod tests {
     use super::*;
 
     fn bytes(taken: &Taken) -> Vec<u8> {
-        taken.pieces.iter().flat_map(|p| p.iter().copied()).collect()
+        taken
+            .pieces
+            .iter()
+            .flat_map(|p| p.iter().copied())
+            .collect()
     }
 
     proptest! {

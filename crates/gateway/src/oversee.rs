@@ -58,7 +58,11 @@ fn now() -> Circumstances {
 
 /// One text for what does not exist and for what is forbidden.
 fn no_such(action: Action) -> Trouble {
-    let which = if action == Action::Replay { "" } else { " that is live" };
+    let which = if action == Action::Replay {
+        ""
+    } else {
+        " that is live"
+    };
     Trouble::Denied(format!(
         "there is no such session{which}, or you may not {action} it (ask the gateway's administrators)"
     ))
@@ -161,10 +165,9 @@ impl Overseer {
         let mut visible = Vec::new();
         for live in self.gateway.sessions.all() {
             let of = where_it_is(&rules, &live).await;
-            let right =
-                rules
-                    .policy
-                    .oversee(live.session, &principal, &of, Action::Watch, &now());
+            let right = rules
+                .policy
+                .oversee(live.session, &principal, &of, Action::Watch, &now());
             if right.is_ok() {
                 visible.push(live);
             }

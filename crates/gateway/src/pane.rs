@@ -58,4 +58,3 @@ pub fn window(columns: u32, rows: u32) -> (usize, usize) {
         (columns, rows) => (columns.min(1000) as usize, rows.min(1000) as usize),
     }
 }
-

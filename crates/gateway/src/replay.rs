@@ -164,7 +164,10 @@ fn path_of(store: &Path, row: &SessionRow) -> Result<PathBuf, Trouble> {
 async fn playable(gateway: &str, row: &SessionRow, path: &Path) -> Result<(), Trouble> {
     let looked = path.to_owned();
     let looked = tokio::task::spawn_blocking(move || {
-        Ok((Envelope::of(&looked)?.is_some(), std::fs::metadata(&looked)?.len()))
+        Ok((
+            Envelope::of(&looked)?.is_some(),
+            std::fs::metadata(&looked)?.len(),
+        ))
     });
     let (sealed, size) = match looked.await {
         Ok(io::Result::Ok(looked)) => looked,
@@ -227,7 +230,9 @@ async fn send(
             Some(Ok(chunk)) if !chunk.is_empty() => chunk,
             Some(Err(error)) => {
                 tracing::warn!(%error, "a recording could not be read");
-                return Err(Trouble::Denied("its recording cannot be read; tell whoever runs this gateway".to_owned()));
+                return Err(Trouble::Denied(
+                    "its recording cannot be read; tell whoever runs this gateway".to_owned(),
+                ));
             }
             _ => return over("complete", sent),
         };

@@ -246,7 +246,11 @@ impl Drawn {
     fn terminal(&mut self) -> &mut Screen {
         let (pty, (cols, rows)) = (self.pty, self.size);
         self.screen.get_or_insert_with(|| {
-            let size = if pty { (cols as usize, rows as usize) } else { NO_PTY };
+            let size = if pty {
+                (cols as usize, rows as usize)
+            } else {
+                NO_PTY
+            };
             Box::new(Screen::sized(size, pty, Clusters::at_most(CLUSTERS)))
         })
     }
@@ -357,7 +361,10 @@ mod tests {
         let live = LiveScreen::new(Some(size(40, 10)));
         live.output(b"first\r\n\x1b[2J\x1b[Hsecond\x1b]52;c;b3duZWQ=\x07 third");
         live.turn();
-        assert!(locked(&live.drawn).screen.is_none(), "an idle one has no terminal");
+        assert!(
+            locked(&live.drawn).screen.is_none(),
+            "an idle one has no terminal"
+        );
         let (watcher, shown) = live.watch();
         live.turn();
         let picture = painted(&now(&shown));

@@ -4,8 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ampgate_access::{
-    Amphora, DirectName, NameError, Principal, Requested, SessionId, TargetName,
-    landing_of_user,
+    Amphora, DirectName, NameError, Principal, Requested, SessionId, TargetName, landing_of_user,
 };
 use ampgate_audit::Event;
 use futures_util::FutureExt;
@@ -326,12 +325,7 @@ async fn attend(
 }
 
 /// `ssh gateway` without a target: there is no shell here, but help, and what others do for whoever may see that.
-pub fn greet(
-    overseer: Overseer,
-    channel: Channel<Msg>,
-    handle: Handle,
-    place: OpenChannel,
-) {
+pub fn greet(overseer: Overseer, channel: Channel<Msg>, handle: Handle, place: OpenChannel) {
     let session = overseer.gateway.new_session_id();
     contain::attend(
         channel,

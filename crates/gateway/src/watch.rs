@@ -270,7 +270,10 @@ impl<'v> View<'v> {
 
     async fn reviewed(&self) -> Option<Over> {
         let why = self.by.still(self.gateway).await.err()?;
-        Some(Over::of("no longer allowed", Some(format!("watching ends: {why}"))))
+        Some(Over::of(
+            "no longer allowed",
+            Some(format!("watching ends: {why}")),
+        ))
     }
 
     async fn press(&mut self, typed: &[u8]) -> Option<Over> {
@@ -357,7 +360,10 @@ impl<'v> View<'v> {
     fn line(&self, frame: Option<&Frame>, space: (usize, usize)) -> String {
         if let Some(typed) = &self.typed {
             let so_far = typed.text();
-            return format!(" end it, because (Enter ends it, Esc does not): {}", text::safe(&so_far));
+            return format!(
+                " end it, because (Enter ends it, Esc does not): {}",
+                text::safe(&so_far)
+            );
         }
         let about = self.live.about();
         let mut parts = vec![match &self.shown {
@@ -367,10 +373,16 @@ impl<'v> View<'v> {
         parts.extend(self.said.clone());
         if let Some(frame) = frame {
             if frame.passed_over > 0 {
-                parts.push(format!("NOT EXACT: {} KiB passed over", frame.passed_over >> 10));
+                parts.push(format!(
+                    "NOT EXACT: {} KiB passed over",
+                    frame.passed_over >> 10
+                ));
             }
             if frame.failures > 0 {
-                parts.push(format!("picture lost and begun anew {} times", frame.failures));
+                parts.push(format!(
+                    "picture lost and begun anew {} times",
+                    frame.failures
+                ));
             }
         }
         parts.push(format!(

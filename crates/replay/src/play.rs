@@ -24,10 +24,10 @@ use crate::{
 /// Play a recording in the terminal, drawn through a virtual one: nothing recorded acts on yours
 #[derive(Args)]
 #[command(
-    after_help = "Keys: space pause, + - speed, arrows 5 s back and forward, . step, / find, n N find after and before, [ ] marker before and after,\n0 begin, ? help, q quit.\nThe times in the status line are those of the session; silences are shortened only in the playing.\n\nExamples:\n  ampgate-replay play 01KAS2….cast\n  ampgate-replay play --speed 4 --idle-limit 0.5 --at 12:30 01KAS2….cast\n  ampgate-replay play --at 12:03 --store recordings 01M83T6P2ESH3FN762TGK9EQE9\n  ampgate-replay play --print-commands 01KAS2….cast\n  ampgate-replay play --no-controls --speed 100 01KAS2….cast     (to the end, the last picture stays)"
+    after_help = "Keys: space pause, + - speed, arrows 5 s back and forward, . step, / find, n N find after and before, [ ] marker before and after,\n0 begin, ? help, q quit.\nThe times in the status line are those of the session; silences are shortened only in the playing.\n\nExamples:\n  ampgate-replay play 01KAS2….cast\n  ampgate-replay play --speed 4 --idle-limit 0.5 --at 12:30 01KAS2….cast\n  ampgate-replay play --at 12:03 --store recordings 01M83T6P2ESH3FN762TGK9EQE9\n  ampgate-replay play --print-commands 01KAS2….cast\n  ssh gateway replay 01M83T6P2ESH3FN762TGK9EQE9 --file | ampgate-replay play --identity auditor.age -\n  ampgate-replay play --no-controls --speed 100 01KAS2….cast     (to the end, the last picture stays)"
 )]
 pub struct Play {
-    /// The recording, or the id of its session
+    /// The recording, or the id of its session; - for one that comes on standard input
     file: PathBuf,
     /// Where recordings are, for an id
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -54,7 +54,10 @@ pub struct Play {
 
 impl Play {
     pub fn run(&self) -> Result<ExitCode> {
-        let file = &source::locate(&self.file, &self.store)?;
+        let file = &match self.file.as_os_str() == "-" {
+            true => source::standard_input()?,
+            false => source::locate(&self.file, &self.store)?,
+        };
         // Opened first: what is no recording is told as that.
         let timeline = times::open(file, self.idle())?;
         let wrong = source::examine(file, &self.keys)?;

@@ -38,7 +38,8 @@ impl Drop for Raw {
 }
 
 fn size() -> (u32, u32) {
-    tcgetwinsize(std::io::stdout()).map_or((80, 24), |size| (size.ws_col.into(), size.ws_row.into()))
+    tcgetwinsize(std::io::stdout())
+        .map_or((80, 24), |size| (size.ws_col.into(), size.ws_row.into()))
 }
 
 impl Watch {
@@ -91,9 +92,10 @@ fn watch(socket: &Path, session: String) -> anyhow::Result<()> {
     std::thread::spawn(move || {
         signals.block_on(async {
             use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut term), Ok(mut hup)) =
-                (signal(SignalKind::terminate()), signal(SignalKind::hangup()))
-            else {
+            let (Ok(mut term), Ok(mut hup)) = (
+                signal(SignalKind::terminate()),
+                signal(SignalKind::hangup()),
+            ) else {
                 return;
             };
             tokio::select! { _ = term.recv() => {}, _ = hup.recv() => {} }
@@ -104,7 +106,10 @@ fn watch(socket: &Path, session: String) -> anyhow::Result<()> {
     std::thread::spawn(move || {
         let mut typed = [0; 256];
         while let Ok(length @ 1..) = std::io::stdin().read(&mut typed) {
-            if pressed.send(typed.get(..length).unwrap_or_default().to_vec()).is_err() {
+            if pressed
+                .send(typed.get(..length).unwrap_or_default().to_vec())
+                .is_err()
+            {
                 return;
             }
         }

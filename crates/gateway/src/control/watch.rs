@@ -43,7 +43,8 @@ impl<R: AsyncRead + Unpin + Send> Keys for Signs<R> {
             }
             let end = buffer.iter().position(|b| *b == b'\n');
             let taken = end.map_or(buffer.len(), |end| end + 1);
-            self.line.extend_from_slice(buffer.get(..taken).unwrap_or_default());
+            self.line
+                .extend_from_slice(buffer.get(..taken).unwrap_or_default());
             self.read.consume(taken);
             if self.line.len() > LONGEST {
                 return Touch::Gone;
@@ -72,7 +73,10 @@ pub fn find(gateway: &Gateway, session: &str) -> Result<Arc<LiveSession>, String
     let mut found = gateway.sessions.all();
     found.retain(|live| live.session.to_string().starts_with(word.as_str()));
     match (found.pop(), found.is_empty()) {
-        (None, _) => Err(format!("there is no session {} that is live", word.as_str())),
+        (None, _) => Err(format!(
+            "there is no session {} that is live",
+            word.as_str()
+        )),
         (Some(one), true) => Ok(one),
         (Some(_), false) => Err(format!(
             "{} is the beginning of several live sessions; type more of it",
