@@ -272,14 +272,8 @@ fn answer(outcome: &Outcome) -> (Option<i32>, String) {
 #[test]
 fn row_14_every_door_asks_policy() {
     let gateway = Gateway::start(with_auditor);
-    let operator = Pane::start(
-        &on(
-            &gateway.client("alice"),
-            &BARE,
-            "echo ready; exec sleep 600",
-        ),
-        (80, 24),
-    );
+    let alice = gateway.client("alice");
+    let operator = Pane::start(&on(&alice, &BARE, "echo ready; exec sleep 600"), (80, 24));
     operator.expect("ready");
     let id = the_session(&gateway);
     let unknown = "01M83T6P2ESH3FN762TGK9EQE9";
@@ -291,11 +285,7 @@ fn row_14_every_door_asks_policy() {
         ("sessions", false, &[]),
     ];
     // Nobody: a key that no user has.
-    let nobody = Client::new(
-        &gateway,
-        "alice",
-        &gateway.client("alice").new_key("stranger"),
-    );
+    let nobody = Client::new(&gateway, "alice", &alice.new_key("stranger"));
     for (word, terminal, rest) in doors {
         let ssh = desk(&nobody, terminal, &[&[word, id.as_str()], rest].concat());
         assert_eq!(talk(&ssh, "24x80", &[]).code, Some(255), "{word}");
@@ -370,7 +360,6 @@ fn row_14_every_door_asks_policy() {
         .exits(255);
     assert_eq!(gateway.sessions(&["--live"]).len(), 1);
     // What a refused door lets out: nothing that was recorded.
-    let alice = gateway.client("alice");
     run(desk(&alice, false, &["kill", &id, "because"]), b"").good();
     operator.expect("this session was ended by alice: because");
     gateway.quiet();

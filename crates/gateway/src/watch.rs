@@ -366,10 +366,15 @@ impl<'v> View<'v> {
             );
         }
         let about = self.live.about();
-        let mut parts = vec![match &self.shown {
+        let mut state = match &self.shown {
             Shown::Ended(_) => " ended".to_owned(),
             _ => " live".to_owned(),
-        }];
+        };
+        let watchers = self.live.screen.watchers();
+        if watchers > 1 {
+            state += &format!(", {watchers} watch");
+        }
+        let mut parts = vec![state];
         parts.extend(self.said.clone());
         if let Some(frame) = frame {
             if frame.passed_over > 0 {
@@ -387,19 +392,15 @@ impl<'v> View<'v> {
         }
         parts.push(format!(
             "{} -> {} ({})",
-            text::fitted(&about.user.to_string(), 24),
-            text::fitted(&about.target.to_string(), 44),
+            text::fitted(&about.user.to_string(), 16),
+            text::fitted(&about.target.to_string(), 24),
             text::fitted(&about.landing.to_string(), 8)
         ));
-        parts.push(format!("since {}", text::clock(self.live.age())));
-        match self.live.screen.watchers() {
-            0 | 1 => {}
-            many => parts.push(format!("{many} watch")),
-        }
-        parts.push("q leave, k end it".to_owned());
         if let Some((cols, rows)) = frame.and_then(|frame| frame.picture.exceeds(space)) {
             parts.push(format!("part of {cols}x{rows}"));
         }
+        parts.push("q leave, k end it".to_owned());
+        parts.push(format!("since {}", text::clock(self.live.age())));
         parts.push(self.live.session.to_string());
         parts.join(" | ")
     }
