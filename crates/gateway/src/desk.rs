@@ -103,7 +103,7 @@ async fn watched(
 ) -> Result<(), Trouble> {
     let (live, right) = overseer.live(word, Action::Watch).await?;
     ask::answer(down, true).await;
-    let by = By::Overseer(overseer.clone(), right);
+    let by = By::Overseer(overseer.clone(), Box::new(right));
     let gateway = &overseer.gateway;
     let mut pane = &down.write;
     let over = watch::run(gateway, &live, by, &mut down.read, &mut pane, size).await?;

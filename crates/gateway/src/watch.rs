@@ -31,7 +31,7 @@ const MOST: usize = 256;
 /// In whose name it is watched.
 pub enum By {
     /// Somebody whom policy lets, over SSH.
-    Overseer(Overseer, Oversight),
+    Overseer(Overseer, Box<Oversight>),
     /// A user of this host, at the control socket, as `ampgate session kill` has it.
     Admin(String),
 }
