@@ -27,3 +27,4 @@ mod replay;
 mod sealed;
 mod transfers;
 mod walk;
+mod watch;

@@ -80,7 +80,7 @@ fn is_plain(what: &str, text: &str) {
 }
 
 /// Only what the player draws with: its own screen, cursor positions, erasures and colours.
-fn is_drawing(shown: &str) {
+pub fn is_drawing(shown: &str) {
     for own in [
         "\x1b[?1049h\x1b[?25l\x1b[?7l",
         "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l",

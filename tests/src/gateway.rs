@@ -350,6 +350,18 @@ impl Gateway {
         run(command, b"")
     }
 
+    /// The same, to be run on a terminal.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = bed().command(program("ampgate"));
+        command
+            .args(args)
+            .arg("--config")
+            .arg(self.dir.join("ampgate.toml"))
+            .env("TERM", "xterm-256color")
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+    }
+
     /// Sessions that the gateway reports, newest first.
     pub fn sessions(&self, args: &[&str]) -> Vec<Value> {
         let answer = self

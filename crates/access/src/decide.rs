@@ -40,6 +40,12 @@ pub enum Action {
     List,
     /// Within sftp: a name goes.
     Delete,
+    /// Seeing somebody's session as it happens.
+    Watch,
+    /// Seeing or fetching the recording of a session.
+    Replay,
+    /// Ending somebody's session.
+    Kill,
 }
 
 impl Action {
@@ -54,6 +60,10 @@ impl Action {
 
     /// What is asked about one file: [`Policy::decide_file`].
     pub const OF_FILES: [Self; 4] = [Self::Read, Self::Write, Self::List, Self::Delete];
+
+    /// What is asked about other people's sessions: [`Policy::oversee`]. None of it needs `connect`, and nothing that lets
+    /// somebody land implies any of it.
+    pub const OF_OTHERS: [Self; 3] = [Self::Watch, Self::Replay, Self::Kill];
 
     /// What a session channel can ask for.
     pub(crate) const OF_SESSIONS: [Self; 3] = [Self::Shell, Self::Exec, Self::Sftp];
@@ -70,6 +80,9 @@ impl Action {
             Self::Write => "write",
             Self::List => "list",
             Self::Delete => "delete",
+            Self::Watch => "watch",
+            Self::Replay => "replay",
+            Self::Kill => "kill",
         }
     }
 }
@@ -85,8 +98,13 @@ impl FromStr for Action {
     fn from_str(text: &str) -> Result<Self, NameError> {
         Self::ALL
             .into_iter()
+            .chain(Self::OF_OTHERS)
             .find(|action| action.as_str() == text)
-            .ok_or_else(|| NameError::new("an action is connect, shell, exec, sftp or forward"))
+            .ok_or_else(|| {
+                NameError::new(
+                    "an action is connect, shell, exec, sftp, forward, watch, replay or kill",
+                )
+            })
     }
 }
 
@@ -223,7 +241,7 @@ impl Refusal {
         }
     }
 
-    fn of(why: Why) -> Self {
+    pub(crate) fn of(why: Why) -> Self {
         Self {
             why,
             rules: Vec::new(),
@@ -455,7 +473,7 @@ impl Policy {
         }
     }
 
-    /// Both questions, `connect` and the action, always both.
+    /// Both questions, `connect` and the action, always both; about other people's sessions the action alone.
     pub(crate) fn ask(
         &self,
         subject: &Subject,
@@ -467,7 +485,7 @@ impl Policy {
         let mut answer = Answer::default();
         let asked = self.words(subject, amphora, landing, circumstances);
         let asked = asked.and_then(|(entities, context)| {
-            if action != Action::Connect {
+            if action != Action::Connect && !Action::OF_OTHERS.contains(&action) {
                 self.evaluate(
                     subject,
                     amphora,

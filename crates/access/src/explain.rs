@@ -170,6 +170,7 @@ impl Policy {
     ) -> Vec<Action> {
         Action::ALL
             .into_iter()
+            .chain(Action::OF_OTHERS)
             .filter(|action| *action != Action::Connect)
             .filter(|action| {
                 self.ask(subject, amphora, landing, *action, circumstances)

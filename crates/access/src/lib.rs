@@ -24,6 +24,7 @@ mod request;
 mod addresses;
 mod inquiry;
 mod landing;
+mod oversight;
 mod probe;
 mod quote;
 
@@ -40,6 +41,7 @@ pub use landing::{
 pub use names::{
     AmphoraId, GroupName, LoadBalancerId, LoginUser, NameError, ProjectId, SessionId, UserName,
 };
+pub use oversight::{Overseen, Oversight};
 pub use policy::{Policy, RuleEffect, RuleRef, SCHEMA};
 pub use principal::{KeystoneUser, Method, Principal, Projects, Subject};
 pub use probe::{Fed, LandingFailure, LandingProbe, Nonce, Stream};

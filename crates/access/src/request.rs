@@ -70,6 +70,17 @@ impl Kinds {
 
     /// The entities around one question: who asks, and what they ask about.
     pub(crate) fn entities(&self, subject: &Subject, amphora: &Amphora) -> Words<Entities> {
+        self.entities_as_known(subject, amphora, true)
+    }
+
+    /// The same about an amphora of which only the journal knows. What the journal does not say is left out, though the
+    /// schema promises it: a rule that asks for it cannot be evaluated, and that is a refusal.
+    pub(crate) fn entities_as_known(
+        &self,
+        subject: &Subject,
+        amphora: &Amphora,
+        whole: bool,
+    ) -> Words<Entities> {
         let balancer = &amphora.load_balancer;
         let project = uid(&self.project, balancer.project.as_str());
         let balancer_uid = uid(&self.load_balancer, &balancer.id.to_string());
@@ -85,8 +96,10 @@ impl Kinds {
         let mut of_amphora = HashMap::from([
             ("load_balancer".to_owned(), entity(&balancer_uid)),
             ("project".to_owned(), entity(&project)),
-            ("names".to_owned(), strings(&amphora.names)),
         ]);
+        if whole {
+            of_amphora.insert("names".to_owned(), strings(&amphora.names));
+        }
         if let Some(role) = amphora.role {
             of_amphora.insert("role".to_owned(), entity(&uid(&self.role, role.as_str())));
         }
@@ -99,10 +112,12 @@ impl Kinds {
         }
         let mut of_balancer = HashMap::from([
             ("name".to_owned(), string(&balancer.name)),
-            ("tags".to_owned(), strings(&balancer.tags)),
-            ("provider".to_owned(), string(&balancer.provider)),
             ("project".to_owned(), entity(&project)),
         ]);
+        if whole {
+            of_balancer.insert("tags".to_owned(), strings(&balancer.tags));
+            of_balancer.insert("provider".to_owned(), string(&balancer.provider));
+        }
         if let Some(flavor) = &balancer.flavor {
             of_balancer.insert("flavor".to_owned(), string(flavor));
         }
@@ -317,9 +332,10 @@ mod tests {
                 let now = "2026-11-23T10:00:00.123456Z".parse().unwrap();
                 let circumstances = Circumstances { now, reason };
                 for landing in Landing::ALL {
-                    let all = Action::ALL.map(|action| (action, None));
+                    let all = Action::ALL.into_iter().chain(Action::OF_OTHERS);
+                    let all = all.map(|action| (action, None));
                     let files = Action::OF_FILES.map(|action| (action, Some("/etc/hosts")));
-                    for (action, path) in all.into_iter().chain(files) {
+                    for (action, path) in all.chain(files) {
                         let context = kinds
                             .context(&subject, landing, &circumstances, path)
                             .unwrap();

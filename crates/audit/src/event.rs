@@ -255,6 +255,58 @@ pub enum Event {
         head: Option<Text>,
     },
 
+    #[serde(rename = "watch.started")]
+    WatchStarted {
+        user: Text,
+        source: Option<Text>,
+        connection: Option<Text>,
+        method: Text,
+        rules: Vec<Text>,
+    },
+    #[serde(rename = "watch.ended")]
+    WatchEnded {
+        user: Text,
+        method: Text,
+        reason: Text,
+        milliseconds: u64,
+    },
+    #[serde(rename = "watch.refused")]
+    WatchRefused {
+        user: Text,
+        source: Text,
+        connection: Text,
+        action: Text,
+        asked: Text,
+        reason: Text,
+        rules: Vec<Text>,
+    },
+    #[serde(rename = "replay.started")]
+    ReplayStarted {
+        user: Text,
+        source: Text,
+        connection: Text,
+        how: Text,
+        recording: Text,
+        rules: Vec<Text>,
+    },
+    #[serde(rename = "replay.ended")]
+    ReplayEnded {
+        user: Text,
+        how: Text,
+        reason: Text,
+        bytes: u64,
+        milliseconds: u64,
+    },
+    #[serde(rename = "replay.refused")]
+    ReplayRefused {
+        user: Text,
+        source: Text,
+        connection: Text,
+        asked: Text,
+        reason: Text,
+        rules: Vec<Text>,
+    },
+
     #[serde(rename = "file.closed")]
     FileClosed {
         user: Text,
@@ -407,6 +459,12 @@ impl Event {
         "session.killed",
         "session.revoked",
         "session.closed",
+        "watch.started",
+        "watch.ended",
+        "watch.refused",
+        "replay.started",
+        "replay.ended",
+        "replay.refused",
         "file.closed",
         "directory.listed",
         "path.changed",

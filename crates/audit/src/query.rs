@@ -7,6 +7,9 @@ use crate::index::{Index, Kind, SessionKey, by_prefix};
 use crate::row::SessionRow;
 use jiff::Timestamp;
 
+/// Characters of an id.
+const ID: usize = 26;
+
 /// Which sessions. All that is set must hold; without anything: the newest of all.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
@@ -69,6 +72,27 @@ impl Index {
     /// One session by its id.
     pub fn session(&self, id: &str) -> Result<Option<SessionRow>, AuditError> {
         SessionKey::parse(id).map_or(Ok(None), |key| self.row(key))
+    }
+
+    /// The sessions whose ids begin so, oldest first, at most `most`; the first characters of an id are its time.
+    pub fn beginning(&self, start: &str, most: usize) -> Result<Vec<SessionRow>, AuditError> {
+        let fill = |with: char| {
+            let rest = std::iter::repeat_n(with, ID.saturating_sub(start.len()));
+            start.chars().chain(rest).collect::<String>()
+        };
+        let (Some(first), Some(last)) =
+            (SessionKey::parse(&fill('0')), SessionKey::parse(&fill('Z')))
+        else {
+            return Ok(Vec::new());
+        };
+        let mut rows = Vec::new();
+        for entry in self.rows.range(first.bytes()..=last.bytes()).take(most) {
+            let (key, _) = entry.map_err(|fault| self.fault(fault))?;
+            if let Some(key) = SessionKey::of_entry(&key) {
+                rows.extend(self.row(key)?);
+            }
+        }
+        Ok(rows)
     }
 
     /// Prefixes that a session must have, the most selective kind first.

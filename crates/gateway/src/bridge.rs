@@ -270,6 +270,7 @@ impl Output<'_> {
         for piece in pieces {
             match piece {
                 Piece::Data(stream, bytes) => {
+                    self.live.screen.output(&bytes);
                     let length = bytes.len();
                     client.output(stream, bytes).await;
                     recorder.relayed(stream, length);
@@ -391,6 +392,7 @@ impl Output<'_> {
                     .output([Recorded::Output(stream, &held)])
                     .is_ok()
                 {
+                    self.live.screen.output(&held);
                     let length = held.len();
                     let sent = client.output(stream, held.into());
                     if tokio::time::timeout(LAST_WORDS, sent).await.is_ok() {
@@ -511,6 +513,7 @@ async fn input(
                 if let Err(trouble) = live.recorder.resize(size) {
                     return Stop::Trouble(trouble);
                 }
+                live.screen.resize(size);
                 let _ = to_amphora
                     .window_change(size.columns, size.rows, size.width, size.height)
                     .await;
@@ -548,7 +551,9 @@ async fn notices(live: &LiveSession, client: &Client<'_>, pty: bool) -> Stop {
         if let Err(trouble) = live.recorder.marker(&notice) {
             return Stop::Trouble(trouble);
         }
-        let said = client.output(Stream::Stderr, tell::line(pty, &notice).into());
+        let line = tell::line(pty, &notice);
+        live.screen.output(&line);
+        let said = client.output(Stream::Stderr, line.into());
         let _ = tokio::time::timeout(LAST_WORDS, said).await;
     }
     std::future::pending().await

@@ -51,6 +51,7 @@ pub struct Config {
     /// Where the journal's signed head is left, if anywhere.
     pub anchors: Option<Anchors>,
     pub control: Control,
+    pub watch: Watch,
     pub limits: Limits,
     pub upstream: Upstream,
     /// How some amphorae are reached; the others directly, as the host routes.
@@ -95,6 +96,13 @@ pub struct Control {
     pub socket: PathBuf,
     /// Users, by name or number, who may list and end sessions; root and the gateway's own user always may.
     pub admins: Vec<String>,
+}
+
+/// Watching live sessions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Watch {
+    /// The operator is told who watches.
+    pub tell: bool,
 }
 
 /// Bounds on what strangers may take.
@@ -229,6 +237,14 @@ impl Config {
                 let value = Control {
                     socket: path(&s, "socket", "run/control.sock", base),
                     admins: list(&s, "admins", unix_user).unwrap_or_default(),
+                };
+                s.end();
+                value
+            },
+            watch: {
+                let s = top.section("watch");
+                let value = Watch {
+                    tell: s.boolean("tell").unwrap_or(true),
                 };
                 s.end();
                 value
@@ -408,6 +424,7 @@ impl Config {
             path(&self.control.socket),
             quoted(&self.control.admins)
         );
+        let _ = writeln!(out, "\n[watch]\ntell = {}", self.watch.tell);
         let l = &self.limits;
         let _ = writeln!(
             out,

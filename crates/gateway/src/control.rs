@@ -3,6 +3,7 @@
 
 mod archive;
 mod hostkeys;
+mod watch;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -10,7 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ampgate_access::SessionId;
 use ampgate_archive::News;
 use ampgate_audit::{Event, Page, Query, SessionRow};
 use ampgate_inventory::Condition;
@@ -25,6 +25,7 @@ use crate::sentence::Trouble;
 
 pub use archive::Order;
 pub use hostkeys::{HostKeys, PinRow};
+pub use watch::Sign;
 
 /// Longest request; a session id and a reason are far shorter.
 const MAX_REQUEST: u64 = 64 << 10;
@@ -51,6 +52,12 @@ pub enum Request {
     Kill {
         session: String,
         reason: String,
+    },
+    /// After the answer the connection carries drawing, and [`Sign`]s back.
+    Watch {
+        session: String,
+        columns: u32,
+        rows: u32,
     },
     Pins,
     HostKeys {
@@ -113,6 +120,7 @@ pub enum Answer {
     Session {
         row: Box<SessionRow>,
     },
+    Watching,
     Pins {
         rows: Vec<PinRow>,
     },
@@ -206,6 +214,19 @@ async fn attend(gateway: &Arc<Gateway>, stream: UnixStream) -> std::io::Result<(
             text: format!("that is no request: {error}"),
         },
         Ok(request) => match Admin::admitted(gateway, uid) {
+            Some(admin) if matches!(request, Request::Watch { .. }) => {
+                let Request::Watch {
+                    session,
+                    columns,
+                    rows,
+                } = request
+                else {
+                    return Ok(());
+                };
+                let read = read.into_inner().into_inner();
+                let size = (columns, rows);
+                return watch::attend(gateway, &admin, &session, size, read, write).await;
+            }
             Some(admin) => {
                 let patience = request.patience();
                 tokio::time::timeout(patience, answer(gateway, &admin, request)).await?
@@ -310,25 +331,22 @@ async fn answer(gateway: &Arc<Gateway>, admin: &Admin, request: Request) -> Answ
                 },
             }
         }
-        Request::Kill { session, reason } => {
-            let found = SessionId::parse(&session)
-                .ok()
-                .and_then(|id| gateway.sessions.find(id));
-            match found {
-                None => Answer::Error {
-                    text: format!("{} that is live", no_such(&session)),
-                },
-                Some(live) => {
-                    live.end(Trouble::Killed {
-                        by: name_of(admin.uid),
-                        why: reason,
-                    });
-                    Answer::Done {
-                        text: format!("session {session} ends"),
-                    }
+        Request::Kill { session, reason } => match watch::find(gateway, &session) {
+            Err(text) => Answer::Error { text },
+            Ok(live) => {
+                live.end(Trouble::Killed {
+                    by: name_of(admin.uid),
+                    why: reason,
+                });
+                Answer::Done {
+                    text: format!("session {} ends", live.session),
                 }
             }
-        }
+        },
+        // It holds the connection, and is taken before.
+        Request::Watch { session, .. } => Answer::Error {
+            text: no_such(&session),
+        },
         Request::Pins => hostkeys::list(gateway).await,
         Request::HostKeys { target } => hostkeys::show(gateway, &target).await,
         Request::ForgetPin { target, reason } => {
@@ -403,18 +421,30 @@ fn inventory(condition: Condition) -> Inventory {
     }
 }
 
+/// Sends one line of JSON.
+///
+/// # Errors
+/// The gateway is gone.
+pub fn send(
+    mut stream: &std::os::unix::net::UnixStream,
+    what: &impl Serialize,
+) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut line = serde_json::to_vec(what)?;
+    line.push(b'\n');
+    stream.write_all(&line)
+}
+
 /// Asks a running gateway.
 ///
 /// # Errors
 /// It does not run, refuses, or says what is wrong with the request.
 pub fn ask(socket: &Path, request: &Request) -> anyhow::Result<Answer> {
     use anyhow::Context as _;
-    use std::io::{BufRead as _, Write as _};
-    let mut stream = std::os::unix::net::UnixStream::connect(socket).with_context(|| format!("no gateway answers on {}; is `ampgate serve` running? (`ampgate-replay list` works without it)", socket.display()))?;
+    use std::io::BufRead as _;
+    let stream = std::os::unix::net::UnixStream::connect(socket).with_context(|| format!("no gateway answers on {}; is `ampgate serve` running? (`ampgate-replay list` works without it)", socket.display()))?;
     stream.set_read_timeout(Some(request.patience() + Duration::from_secs(5)))?;
-    let mut line = serde_json::to_vec(request)?;
-    line.push(b'\n');
-    stream.write_all(&line)?;
+    send(&stream, request)?;
     let mut answer = String::new();
     std::io::BufReader::new(stream).read_line(&mut answer)?;
     match serde_json::from_str(&answer)

@@ -63,6 +63,10 @@ pub struct Gateway {
     journal_failed: AtomicBool,
     journal_sealed: AtomicU64,
     anchor: Mutex<Option<Anchor>>,
+    /// Who watches, and what is played and sent of recordings, now.
+    pub watching: Arc<AtomicUsize>,
+    pub playing: Arc<AtomicUsize>,
+    pub sending: Arc<AtomicUsize>,
     pub totals: Totals,
 }
 
@@ -136,6 +140,9 @@ impl Gateway {
             journal_failed: AtomicBool::new(false),
             journal_sealed: AtomicU64::new(0),
             anchor: Mutex::new(None),
+            watching: Arc::default(),
+            playing: Arc::default(),
+            sending: Arc::default(),
             totals: Totals::default(),
         }))
     }
@@ -252,6 +259,12 @@ impl Gateway {
 
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
+    }
+
+    /// How many look at what others do, or did.
+    pub fn looking(&self) -> usize {
+        let all = [&self.watching, &self.playing, &self.sending];
+        all.map(|count| count.load(Ordering::Acquire)).iter().sum()
     }
 
     pub fn is_draining(&self) -> bool {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ampgate_access::{Grant, SessionId};
 use ampgate_audit::{About, Event};
@@ -14,6 +14,7 @@ use crate::ask::Asked;
 use crate::bridge::Outcome;
 use crate::gateway::Gateway;
 use crate::recorder::Recorder;
+use crate::screens::LiveScreen;
 use crate::sentence::Trouble;
 use crate::session::Visit;
 
@@ -22,6 +23,8 @@ pub struct LiveSession {
     pub session: SessionId,
     pub grant: Grant,
     pub recorder: Arc<Recorder>,
+    /// What whoever watches sees.
+    pub screen: LiveScreen,
     began: Instant,
     about: About,
     bytes_in: AtomicU64,
@@ -48,6 +51,17 @@ impl std::ops::Deref for Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         self.gateway.sessions.leave(self.live.session);
+        // The last picture is drawn where waiting does no harm, and only for whoever watches.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if self.live.screen.watchers() > 0 => {
+                let live = Arc::clone(&self.live);
+                runtime.spawn_blocking(move || {
+                    live.screen.turn();
+                    live.screen.close();
+                });
+            }
+            _ => self.live.screen.close(),
+        }
     }
 }
 
@@ -60,6 +74,7 @@ impl LiveSession {
             session: grant.session(),
             grant,
             recorder,
+            screen: LiveScreen::new(asked.terminal.as_ref().map(|terminal| terminal.size)),
             began: Instant::now(),
             about,
             bytes_in: AtomicU64::new(0),
@@ -82,6 +97,11 @@ impl LiveSession {
 
     pub fn about(&self) -> Box<About> {
         Box::new(self.about.clone())
+    }
+
+    /// How long it has been going on.
+    pub fn age(&self) -> Duration {
+        self.began.elapsed()
     }
 
     pub fn orders(&self) -> watch::Receiver<Option<Trouble>> {

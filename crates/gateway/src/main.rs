@@ -12,8 +12,10 @@ mod cli;
 mod config;
 mod contain;
 mod control;
+mod desk;
 mod diagnosis;
 mod doctor;
+mod feed;
 mod gateway;
 mod hostkey;
 mod inner;
@@ -26,11 +28,15 @@ mod limits;
 mod listen;
 mod live;
 mod outer;
+mod oversee;
+mod pane;
 mod password;
 mod people;
 mod recorder;
 mod registry;
+mod replay;
 mod rules;
+mod screens;
 mod seek;
 mod sentence;
 mod session;
@@ -40,12 +46,21 @@ mod tell;
 mod transfer;
 mod typed;
 mod upstream;
+mod watch;
 mod wire;
+mod wish;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    // What a panic says may hold a piece of what was drawn, and session bytes are in no log. `screens` counts them.
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !ampgate_screen::screen::is_drawing() {
+            usual(info);
+        }
+    }));
     cli::run(cli::Arguments::parse())
 }

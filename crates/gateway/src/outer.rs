@@ -18,6 +18,7 @@ use crate::contain::contain;
 use crate::gateway::{Connection, Gateway};
 use crate::jump;
 use crate::limits::Place;
+use crate::oversee::Overseer;
 use crate::password::{Dialogue, Step};
 use crate::people::Person;
 use crate::sentence::Trouble;
@@ -326,8 +327,11 @@ impl Handler for Outer {
                 session::begin(Arc::clone(visit), channel, session.handle(), place)
             }
             Direct::Gateway => session::greet(
-                Arc::clone(&self.gateway),
-                Arc::clone(&proved.principal),
+                Overseer {
+                    gateway: Arc::clone(&self.gateway),
+                    connection: Arc::clone(&self.connection),
+                    principal: Arc::clone(&proved.principal),
+                },
                 channel,
                 session.handle(),
                 place,

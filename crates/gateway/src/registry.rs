@@ -25,10 +25,6 @@ impl Registry {
         self.sessions().remove(&session);
     }
 
-    pub fn find(&self, session: SessionId) -> Option<Arc<LiveSession>> {
-        self.sessions().get(&session).cloned()
-    }
-
     /// All of them, as of now.
     pub fn all(&self) -> Vec<Arc<LiveSession>> {
         self.sessions().values().cloned().collect()

@@ -4,12 +4,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ampgate_access::{
-    Amphora, Ask, DirectName, NameError, Principal, Requested, SessionId, TargetName,
-    landing_of_user,
+    Amphora, DirectName, NameError, Principal, Requested, SessionId, TargetName, landing_of_user,
 };
 use ampgate_audit::Event;
 use futures_util::FutureExt;
-use jiff::Timestamp;
 use russh::Channel;
 use russh::server::{Handle, Msg};
 use tracing::{Instrument as _, Span};
@@ -18,9 +16,11 @@ use crate::admit;
 use crate::ask::{self, Asked, Downstream, NoAsk};
 use crate::bridge::{self, Outcome};
 use crate::contain;
+use crate::desk;
 use crate::gateway::{Connection, Gateway, OpenChannel};
 use crate::land;
 use crate::live::LiveSession;
+use crate::oversee::Overseer;
 use crate::recorder::Recorder;
 use crate::seek::{self, Seeker, Unresolved};
 use crate::sentence::Trouble;
@@ -324,50 +324,17 @@ async fn attend(
     }
 }
 
-/// `ssh gateway` without a target: there is no shell here, and a person wants to know what to type instead.
-pub fn greet(
-    gateway: Arc<Gateway>,
-    principal: Arc<Principal>,
-    channel: Channel<Msg>,
-    handle: Handle,
-    place: OpenChannel,
-) {
-    let session = gateway.new_session_id();
+/// `ssh gateway` without a target: there is no shell here, but help, and what others do for whoever may see that.
+pub fn greet(overseer: Overseer, channel: Channel<Msg>, handle: Handle, place: OpenChannel) {
+    let session = overseer.gateway.new_session_id();
     contain::attend(
         channel,
         handle,
         place,
         session,
         Span::current(),
-        move |down| async move { help(&gateway, &principal, down, &session).await }.boxed(),
+        move |down| async move { Box::pin(desk::attend(&overseer, down, &session)).await }.boxed(),
     );
-}
-
-async fn help(
-    gateway: &Gateway,
-    principal: &Principal,
-    down: &mut Downstream,
-    session: &SessionId,
-) {
-    let Ok(asked) = ask::read(down, &gateway.config()).await else {
-        return;
-    };
-    let pty = asked.terminal.is_some();
-    let wants_to_know = match &asked.ask {
-        Ask::Shell => true,
-        Ask::Exec(command) => matches!(command.as_slice(), b"help" | b"targets"),
-        Ask::Sftp => false,
-    };
-    if wants_to_know {
-        let (rules, now) = (gateway.rules(), Timestamp::now());
-        let text = admit::greeting(&rules, principal, &gateway.name, now).await;
-        return tell::text(down, pty, &text, 0).await;
-    }
-    let why = Trouble::NotOffered(format!(
-        "nothing runs on the gateway itself but help and targets; for an amphora type ssh -J {} amphora-<uuid>",
-        gateway.name
-    ));
-    tell::trouble(down, pty, &why, session).await;
 }
 
 /// A channel that can lead nowhere: says why.

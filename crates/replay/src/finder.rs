@@ -13,6 +13,8 @@ use std::{
     time::Duration,
 };
 
+use ampgate_screen::player::Find;
+
 use crate::{query::Query, scan};
 
 /// So many are remembered for jumping.
@@ -26,7 +28,7 @@ pub struct Finder {
     stop: Arc<AtomicBool>,
     found: Option<Result<Vec<Duration>, String>>,
     /// Where the auditor was when it began.
-    pub begun: Duration,
+    begun: Duration,
     chosen: Option<usize>,
 }
 
@@ -52,49 +54,6 @@ impl Finder {
         }
     }
 
-    /// Whether it has just ended.
-    pub fn has_ended(&mut self) -> bool {
-        if self.found.is_some() {
-            return false;
-        }
-        self.found = match self.results.try_recv() {
-            Ok(found) => Some(found),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Err("the search died".to_owned())),
-        };
-        self.found.is_some()
-    }
-
-    /// The first find at or after a time; else the very first.
-    pub fn first(&mut self, from: Duration) -> Option<Duration> {
-        let found = self.times();
-        let at = found.iter().position(|at| *at >= from).unwrap_or(0);
-        self.choose(at)
-    }
-
-    /// The find after the chosen one, or before it; around the ends.
-    pub fn next(&mut self, forward: bool) -> Option<Duration> {
-        let count = self.times().len();
-        let at = match (self.chosen, forward) {
-            (None, _) => 0,
-            (Some(at), true) => at + 1,
-            (Some(at), false) => at + count.saturating_sub(1),
-        };
-        self.choose(at.checked_rem(count)?)
-    }
-
-    /// For the status line.
-    pub fn status(&self) -> String {
-        match (&self.found, self.chosen) {
-            (None, _) => format!("looking for {}", self.text),
-            (Some(Err(e)), _) => format!("cannot look for {}: {e}", self.text),
-            (Some(Ok(found)), Some(at)) => {
-                format!("{} of {}: {}", at + 1, found.len(), self.text)
-            }
-            (Some(Ok(_)), None) => format!("not found: {}", self.text),
-        }
-    }
-
     fn times(&self) -> &[Duration] {
         match &self.found {
             Some(Ok(found)) => found,
@@ -106,6 +65,52 @@ impl Finder {
         let time = self.times().get(at).copied()?;
         self.chosen = Some(at);
         Some(time)
+    }
+}
+
+impl Find for Finder {
+    fn begun(&self) -> Duration {
+        self.begun
+    }
+
+    fn has_ended(&mut self) -> bool {
+        if self.found.is_some() {
+            return false;
+        }
+        self.found = match self.results.try_recv() {
+            Ok(found) => Some(found),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => Some(Err("the search died".to_owned())),
+        };
+        self.found.is_some()
+    }
+
+    fn first(&mut self, from: Duration) -> Option<Duration> {
+        let found = self.times();
+        let at = found.iter().position(|at| *at >= from).unwrap_or(0);
+        self.choose(at)
+    }
+
+    /// Around the ends.
+    fn next(&mut self, forward: bool) -> Option<Duration> {
+        let count = self.times().len();
+        let at = match (self.chosen, forward) {
+            (None, _) => 0,
+            (Some(at), true) => at + 1,
+            (Some(at), false) => at + count.saturating_sub(1),
+        };
+        self.choose(at.checked_rem(count)?)
+    }
+
+    fn status(&self) -> String {
+        match (&self.found, self.chosen) {
+            (None, _) => format!("looking for {}", self.text),
+            (Some(Err(e)), _) => format!("cannot look for {}: {e}", self.text),
+            (Some(Ok(found)), Some(at)) => {
+                format!("{} of {}: {}", at + 1, found.len(), self.text)
+            }
+            (Some(Ok(_)), None) => format!("not found: {}", self.text),
+        }
     }
 }
 

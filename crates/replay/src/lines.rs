@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use avt::parser::{Function, Parser};
+use ampgate_screen::avt::parser::{Function, Parser};
 
 use crate::text;
 

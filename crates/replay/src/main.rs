@@ -8,36 +8,32 @@ use clap::{Parser, Subcommand};
 
 mod cat;
 mod crew;
-mod draw;
 mod drawn;
 mod export;
 mod filter;
 mod find;
 mod finder;
-mod glyph;
 mod index;
 mod journal;
-mod keys;
 mod lines;
 mod list;
 mod play;
-mod player;
 mod query;
 mod rendered;
 mod scan;
-mod screen;
 mod search;
 mod shell;
 mod source;
-mod status;
 mod svg;
 mod text;
-mod timeline;
+mod times;
 mod trust;
 mod tty;
 mod verdict;
 mod verify;
 mod watch;
+
+use ampgate_screen::{draw, glyph, screen};
 
 /// The auditor's tool: lists, searches, plays, verifies and exports the recordings of an ampgate gateway.
 ///

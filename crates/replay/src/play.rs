@@ -9,26 +9,25 @@ use std::{
     time::Duration,
 };
 
+use ampgate_screen::{
+    player::{Ended, Player},
+    timeline::survey,
+};
 use anyhow::Result;
 use clap::Args;
 
 use crate::{
-    lines::stamp,
-    player::Player,
-    scan, source, text,
-    timeline::{Timeline, survey},
-    trust::KeyArgs,
-    tty::Tty,
+    finder::Finder, lines::stamp, scan, source, text, times, trust::KeyArgs, tty::Tty,
     verdict::Status,
 };
 
 /// Play a recording in the terminal, drawn through a virtual one: nothing recorded acts on yours
 #[derive(Args)]
 #[command(
-    after_help = "Keys: space pause, + - speed, arrows 5 s back and forward, . step, / find, n N find after and before, [ ] marker before and after,\n0 begin, ? help, q quit.\nThe times in the status line are those of the session; silences are shortened only in the playing.\n\nExamples:\n  ampgate-replay play 01KAS2….cast\n  ampgate-replay play --speed 4 --idle-limit 0.5 --at 12:30 01KAS2….cast\n  ampgate-replay play --at 12:03 --store recordings 01M83T6P2ESH3FN762TGK9EQE9\n  ampgate-replay play --print-commands 01KAS2….cast\n  ampgate-replay play --no-controls --speed 100 01KAS2….cast     (to the end, the last picture stays)"
+    after_help = "Keys: space pause, + - speed, arrows 5 s back and forward, . step, / find, n N find after and before, [ ] marker before and after,\n0 begin, ? help, q quit.\nThe times in the status line are those of the session; silences are shortened only in the playing.\n\nExamples:\n  ampgate-replay play 01KAS2….cast\n  ampgate-replay play --speed 4 --idle-limit 0.5 --at 12:30 01KAS2….cast\n  ampgate-replay play --at 12:03 --store recordings 01M83T6P2ESH3FN762TGK9EQE9\n  ampgate-replay play --print-commands 01KAS2….cast\n  ssh gateway replay 01M83T6P2ESH3FN762TGK9EQE9 --file | ampgate-replay play --identity auditor.age -\n  ampgate-replay play --no-controls --speed 100 01KAS2….cast     (to the end, the last picture stays)"
 )]
 pub struct Play {
-    /// The recording, or the id of its session
+    /// The recording, or the id of its session; - for one that comes on standard input
     file: PathBuf,
     /// Where recordings are, for an id
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -55,9 +54,12 @@ pub struct Play {
 
 impl Play {
     pub fn run(&self) -> Result<ExitCode> {
-        let file = &source::locate(&self.file, &self.store)?;
+        let file = &match self.file.as_os_str() == "-" {
+            true => source::standard_input()?,
+            false => source::locate(&self.file, &self.store)?,
+        };
         // Opened first: what is no recording is told as that.
-        let timeline = Timeline::open(file, self.idle())?;
+        let timeline = times::open(file, self.idle())?;
         let wrong = source::examine(file, &self.keys)?;
         let say = |wrong: &Option<(Status, String)>| {
             if let Some((_, sentence)) = wrong {
@@ -68,7 +70,7 @@ impl Play {
         if self.print_commands {
             return print_commands(file);
         }
-        let survey = survey(file, self.idle())?;
+        let survey = survey(times::open(file, self.idle())?);
         if survey.faults > 0 {
             source::complain(&format!(
                 "{} lines of it are no events and are passed over",
@@ -77,8 +79,14 @@ impl Play {
         }
         let tty = Tty::take(!self.no_controls)?;
         let warning = wrong.as_ref().map(|(status, _)| status.word());
-        let mut player = Player::new(timeline, survey, self.speed, warning, &tty);
-        let code = player.run(self.at)?;
+        let looked_in = file.clone();
+        let search = move |text, at| Box::new(Finder::new(&looked_in, text, at)) as Box<_>;
+        let mut player =
+            Player::new(timeline, survey, self.speed, warning, &tty).with_search(Box::new(search));
+        let code = match player.run(self.at)? {
+            Ended::Enough => ExitCode::SUCCESS,
+            Ended::Signal(number) => ExitCode::from(128 + number),
+        };
         let failures = player.failures();
         let other_screen = tty.interactive;
         drop(tty);

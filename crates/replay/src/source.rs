@@ -4,7 +4,8 @@
 
 use std::{
     fs::{self, File},
-    io::{Read, Write},
+    io::{self, Read, Write},
+    os::fd::AsRawFd,
     path::{Path, PathBuf},
     sync::OnceLock,
 };
@@ -68,6 +69,26 @@ pub fn locate(named: &Path, store: &Path) -> Result<PathBuf> {
                 text::path(store)
             )
         })
+}
+
+/// The recording on standard input, which may be read more than once then: it lies in a file that has no name and is gone
+/// with this program. Keys are read from the terminal instead, if there is one.
+pub fn standard_input() -> Result<PathBuf> {
+    let mut file = tempfile::tempfile().context("cannot keep what comes on standard input")?;
+    let length = io::copy(&mut io::stdin().lock(), &mut file)
+        .context("cannot keep what comes on standard input")?;
+    if length == 0 {
+        bail!(
+            "nothing came on standard input: whoever should have sent the recording has said why"
+        );
+    }
+    if let Ok(terminal) = File::open("/dev/tty") {
+        rustix::stdio::dup2_stdin(terminal).context("cannot read keys from the terminal")?;
+    }
+    let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    // Open as long as the program runs: the path leads to it.
+    std::mem::forget(file);
+    Ok(path)
 }
 
 /// Opens a regular file: a pipe or a device that somebody put there would block or never end.

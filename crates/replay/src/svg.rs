@@ -13,15 +13,14 @@ use std::{
 };
 
 use ampgate_recording::EventKind;
+use ampgate_screen::avt::{Color, Pen};
 use anyhow::Result;
-use avt::{Color, Pen};
 
 use crate::{
     draw::{Row, Tile, recorded},
     drawn::NO_PTY,
     screen::Screen,
-    source, text,
-    timeline::Timeline,
+    source, text, times,
 };
 
 /// Between two pictures, as played.
@@ -41,7 +40,7 @@ const PAPER: &str = "#101010";
 /// Writes the picture.
 pub fn write(path: &Path, out: &mut dyn Write) -> Result<()> {
     let (cols, rows) = largest(path)?;
-    let mut timeline = Timeline::open(path, IDLE)?;
+    let mut timeline = times::open(path, IDLE)?;
     let header = timeline.header().clone();
     let mut screen = Screen::new(&header, NO_PTY);
     let (wide, high) = (cols * CELL.0, rows * CELL.1);
@@ -94,7 +93,7 @@ pub fn write(path: &Path, out: &mut dyn Write) -> Result<()> {
 
 /// The largest size that the terminal ever had.
 fn largest(path: &Path) -> Result<(usize, usize)> {
-    let mut timeline = Timeline::open(path, IDLE)?;
+    let mut timeline = times::open(path, IDLE)?;
     let mut screen = Screen::new(timeline.header(), NO_PTY);
     let mut most = screen.size();
     while let Some(step) = timeline.take() {

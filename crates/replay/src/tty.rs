@@ -21,7 +21,11 @@ use rustix::{
 };
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-use crate::screen;
+use ampgate_screen::{
+    draw::{ENTER, LEAVE},
+    player::Stage,
+    screen,
+};
 
 /// What gives the terminal back; empty when it is ours no more.
 static BORROWED: Mutex<Option<Borrowed>> = Mutex::new(None);
@@ -63,11 +67,7 @@ impl Tty {
         }
         let (enter, leave) = match (draws, interactive) {
             (false, _) => ("", ""),
-            // The other screen, so that the auditor's scrollback stays as it was.
-            (true, true) => (
-                "\x1b[?1049h\x1b[?25l\x1b[?7l",
-                "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l",
-            ),
+            (true, true) => (ENTER, LEAVE),
             (true, false) => ("\x1b[?25l\x1b[?7l", "\x1b[0m\x1b[?7h\x1b[?25h\x1b[999;1H\n"),
         };
         *lock() = Some(Borrowed {
@@ -81,16 +81,22 @@ impl Tty {
         tty.write(enter)?;
         Ok(tty)
     }
+}
+
+impl Stage for Tty {
+    fn interactive(&self) -> bool {
+        self.interactive
+    }
 
     /// Writes to standard output at once.
-    pub fn write(&self, text: &str) -> io::Result<()> {
+    fn write(&self, text: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())?;
         out.flush()
     }
 
     /// Columns and rows; a usual size where there is none.
-    pub fn size(&self) -> (usize, usize) {
+    fn size(&self) -> (usize, usize) {
         tcgetwinsize(io::stdout())
             .ok()
             .filter(|size| size.ws_col > 0 && size.ws_row > 0)
@@ -98,14 +104,14 @@ impl Tty {
     }
 
     /// The signal that wants the program to end, if there was one.
-    pub fn signal(&self) -> Option<u8> {
+    fn signal(&self) -> Option<u8> {
         u8::try_from(self.signal.load(Ordering::Relaxed))
             .ok()
             .filter(|number| *number != 0)
     }
 
     /// Waits for keys; returns what was typed, `None` if the terminal is gone. A signal ends the wait.
-    pub fn keys(&self, at_most: Duration) -> Option<Vec<u8>> {
+    fn keys(&self, at_most: Duration) -> Option<Vec<u8>> {
         if !self.interactive {
             thread::sleep(at_most);
             return Some(Vec::new());

@@ -8,10 +8,11 @@
 
 use std::{collections::VecDeque, ops::Range, time::Duration};
 
-use avt::{
+use ampgate_screen::avt::{
     ScreenKind, Terminal,
     parser::{AnsiMode, DecMode, EdScope, ElScope, Function},
 };
+use ampgate_screen::screen::Onlooker;
 use unicode_width::UnicodeWidthChar;
 
 use crate::{
@@ -171,16 +172,20 @@ impl Watch {
     pub fn commands(&mut self) -> Vec<(Duration, String)> {
         self.shell.as_mut().map(Shell::take).unwrap_or_default()
     }
+}
+
+impl Onlooker for Watch {
+    type Then = Then;
 
     /// Nothing is known of the terminal any more.
-    pub fn forget(&mut self) {
+    fn forget(&mut self) {
         self.fresh.clear();
         self.live.clear();
         (self.insert, self.region, self.run) = (false, true, None);
     }
 
     /// Before a step.
-    pub fn before(&mut self, t: &Terminal, clusters: &Clusters, step: &Function) -> Then {
+    fn before(&mut self, t: &Terminal, clusters: &Clusters, step: &Function) -> Then {
         self.credit = MOST_CREDIT.min(self.credit + CREDIT);
         if self.fresh.len() >= MOST_SPANS {
             self.harvest(t, clusters);
@@ -264,7 +269,7 @@ impl Watch {
     }
 
     /// After it.
-    pub fn after(&mut self, t: &Terminal, then: Then) {
+    fn after(&mut self, t: &Terminal, then: Then) {
         let (cols, rows) = t.size();
         let (column, row) = (t.cursor().col, t.cursor().row);
         match then {
@@ -307,13 +312,13 @@ impl Watch {
     }
 
     /// Before another size: rows flow into others.
-    pub fn resized(&mut self, t: &Terminal, clusters: &Clusters) {
+    fn resized(&mut self, t: &Terminal, clusters: &Clusters) {
         self.harvest(t, clusters);
         self.live.clear();
     }
 
     /// The program waits, perhaps for a command.
-    pub fn pause(&mut self, t: &Terminal, clusters: &Clusters) {
+    fn pause(&mut self, t: &Terminal, clusters: &Clusters) {
         self.run = None;
         if let Some(shell) = &mut self.shell
             && shell.wants_prompt()
@@ -325,10 +330,12 @@ impl Watch {
     }
 
     /// What is left.
-    pub fn finish(&mut self, t: &Terminal, clusters: &Clusters) {
+    fn finish(&mut self, t: &Terminal, clusters: &Clusters) {
         self.harvest(t, clusters);
     }
+}
 
+impl Watch {
     fn print(&mut self, t: &Terminal, clusters: &Clusters, c: char) -> Then {
         let (cols, rows) = t.size();
         let (mut column, mut row) = (t.cursor().col, t.cursor().row);
@@ -619,7 +626,7 @@ mod tests {
         header
     }
 
-    fn watched(needle: &str, cols: u32, rows: u32, context: usize) -> Screen {
+    fn watched(needle: &str, cols: u32, rows: u32, context: usize) -> Screen<Watch> {
         let query = Query::new(needle, false, false).unwrap();
         let watch = Watch::new(Box::new(query), context, 100);
         Screen::new(&header(cols, rows), (80, 24)).with_watch(watch)
@@ -857,9 +864,9 @@ mod tests {
         for piece in pieces {
             screen.output(Stream::Stdout, piece.as_bytes());
             screen.settle();
-            let row = |cells: &[avt::Cell]| -> String {
+            let row = |cells: &[ampgate_screen::avt::Cell]| -> String {
                 let seen = cells.iter().filter(|cell| cell.width() > 0);
-                seen.map(avt::Cell::char).collect()
+                seen.map(ampgate_screen::avt::Cell::char).collect()
             };
             shown |= screen.rows().any(|cells| row(cells).contains(needle));
         }

@@ -330,7 +330,7 @@ fn who_can_and_what_can() {
         who,
         [
             "kim [(Plain, [Shell])]",
-            "lee [(Plain, [Shell, Exec, Sftp, Forward]), (Root, [Shell, Exec, Sftp, Forward]), (Netns, [Shell, Exec, Sftp, Forward])]"
+            "lee [(Plain, [Shell, Exec, Sftp, Forward, Watch, Replay, Kill]), (Root, [Shell, Exec, Sftp, Forward, Watch, Replay, Kill]), (Netns, [Shell, Exec, Sftp, Forward, Watch, Replay, Kill])]"
         ]
     );
     let lee = users.get(&UserName::parse("lee").unwrap()).unwrap();

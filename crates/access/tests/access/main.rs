@@ -5,6 +5,7 @@
 mod decide;
 mod examples;
 mod files;
+mod oversight;
 mod policy;
 mod targets;
 mod users;

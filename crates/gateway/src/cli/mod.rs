@@ -18,6 +18,7 @@ mod serve;
 mod sessions;
 mod signer;
 mod ssh_config;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -37,7 +38,7 @@ const CONFIGURATION: u8 = 64;
 #[command(
     name = "ampgate",
     version,
-    after_help = "Examples:\n  ampgate init /etc/ampgate\n  ampgate check\n  ampgate serve\n  ampgate explain alice amphora-93b939b0-… root\n  ampgate sessions --live\n  ampgate hostkeys list\n  ampgate doctor lb-shop-web\n\nOperators need none of this: they type  ssh -J gateway amphora-<uuid>"
+    after_help = "Examples:\n  ampgate init /etc/ampgate\n  ampgate check\n  ampgate serve\n  ampgate explain alice amphora-93b939b0-… root\n  ampgate sessions --live\n  ampgate watch 01M83T6P\n  ampgate hostkeys list\n  ampgate doctor lb-shop-web\n\nOperators need none of this: they type  ssh -J gateway amphora-<uuid>"
 )]
 pub struct Arguments {
     /// The configuration file.
@@ -77,6 +78,8 @@ enum Command {
     /// Show or end one session.
     #[command(subcommand)]
     Session(sessions::Session),
+    /// See a live session as it happens, on its operator's screen; end it from there.
+    Watch(watch::Watch),
     /// List, show or forget the host keys by which amphorae are known.
     #[command(subcommand)]
     Hostkeys(hostkeys::Hostkeys),
@@ -130,6 +133,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::WhatCan(what) => what.run(&config),
         Command::Sessions(sessions) => sessions.run(&config),
         Command::Session(session) => session.run(&config),
+        Command::Watch(watch) => watch.run(&config),
         Command::Hostkeys(hostkeys) => hostkeys.run(&config),
         Command::Archive(archive) => archive.run(&config),
         Command::Status(status) => status.run(&config),

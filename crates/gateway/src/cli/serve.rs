@@ -29,7 +29,7 @@ use crate::gateway::Gateway;
 use crate::listen::{self, Workers};
 use crate::rules::{self, Rules};
 use crate::sentence::Trouble;
-use crate::{anchor, control, keeping, people};
+use crate::{anchor, control, keeping, people, screens};
 
 /// How often the two processes are looked after.
 const LOOK: Duration = Duration::from_millis(200);
@@ -301,6 +301,7 @@ async fn serve(path: &Path, rules: Rules) -> anyhow::Result<()> {
     let workers = Arc::new(Workers::start(&gateway)?);
     let stop = Arc::new(AtomicBool::new(false));
     let syncing = keeping::sync(Arc::clone(&gateway), Arc::clone(&stop))?;
+    let drawing = screens::keep(Arc::clone(&gateway), Arc::clone(&stop))?;
     tokio::spawn(keeping::close_frames(Arc::clone(&gateway)));
     tokio::spawn(keeping::prove(Arc::clone(&gateway)));
     tokio::spawn(keeping::review(Arc::clone(&gateway)));
@@ -347,7 +348,7 @@ async fn serve(path: &Path, rules: Rules) -> anyhow::Result<()> {
     );
     let _ = gateway.seal_journal().await;
     stop.store(true, Ordering::Release);
-    let _ = tokio::task::spawn_blocking(move || syncing.join()).await;
+    let _ = tokio::task::spawn_blocking(move || (syncing.join(), drawing.join())).await;
     gateway.finish_index();
     let _ = std::fs::remove_file(&config.control.socket);
     Ok(())
@@ -451,8 +452,9 @@ async fn drain(gateway: &Arc<Gateway>) -> u64 {
     for live in &rest {
         live.end(Trouble::Revoked("the gateway is shutting down".to_owned()));
     }
+    // Whoever looks at what others do sees that it is over within two seconds.
     let cut_off = Instant::now() + Duration::from_secs(5);
-    while gateway.sessions.count() > 0 && Instant::now() < cut_off {
+    while gateway.sessions.count() + gateway.looking() > 0 && Instant::now() < cut_off {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     rest.len() as u64

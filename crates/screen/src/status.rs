@@ -10,10 +10,15 @@ use crate::text;
 
 /// Where the playing is.
 pub struct Now<'a> {
+    /// The time of the session.
     pub at: Duration,
+    /// How long it took.
     pub length: Duration,
+    /// How many times faster it is played.
     pub speed: f64,
+    /// It waits.
     pub paused: bool,
+    /// There is no more.
     pub ended: bool,
     /// Anything but intact, in a word.
     pub warning: Option<&'a str>,

@@ -1,6 +1,7 @@
 //! In: rows of cells, before and now.
 //! Out: the bytes that make the auditor's terminal show them.
-//! Never: any byte but printable characters, our own cursor positions (CSI H, G), erasures (CSI K, J) and colours (CSI m).
+//! Never: any byte but printable characters, our own cursor positions (CSI H, G), erasures (CSI K, J) and colours (CSI m);
+//! before and after it, ENTER and LEAVE.
 
 use std::fmt::Write as _;
 
@@ -8,6 +9,11 @@ use avt::{Cell, Color, Pen};
 use unicode_width::UnicodeWidthChar;
 
 use crate::glyph::{Class, Clusters, class};
+
+/// Takes a terminal: its other screen, so that its scrollback stays as it was, without cursor and wrapping.
+pub const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l";
+/// Gives it back.
+pub const LEAVE: &str = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l";
 
 /// One character on the auditor's terminal.
 #[derive(Clone, Copy, Debug, PartialEq)]

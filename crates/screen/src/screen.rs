@@ -16,7 +16,7 @@ use avt::{
 
 use crate::{
     glyph::{Class, Cluster, Clusters, class},
-    watch::Watch,
+    picture::Picture,
 };
 
 /// Largest terminal per dimension, as in the recording's format.
@@ -32,8 +32,39 @@ pub fn is_drawing() -> bool {
     DRAWING.get()
 }
 
-/// A virtual terminal for a recording.
-pub struct Screen {
+/// Sees each step of a virtual terminal, before and after.
+pub trait Onlooker {
+    /// What a step needs afterwards.
+    type Then;
+    /// A step is about to be done.
+    fn before(&mut self, t: &Terminal, clusters: &Clusters, step: &Function) -> Self::Then;
+    /// It is done.
+    fn after(&mut self, t: &Terminal, then: Self::Then);
+    /// The terminal is about to get another size.
+    fn resized(&mut self, t: &Terminal, clusters: &Clusters);
+    /// The output of one moment is drawn.
+    fn pause(&mut self, t: &Terminal, clusters: &Clusters);
+    /// Nothing follows.
+    fn finish(&mut self, t: &Terminal, clusters: &Clusters);
+    /// The terminal had to be made anew.
+    fn forget(&mut self);
+}
+
+/// Nobody looks.
+pub enum Nobody {}
+
+impl Onlooker for Nobody {
+    type Then = ();
+    fn before(&mut self, _: &Terminal, _: &Clusters, _: &Function) {}
+    fn after(&mut self, _: &Terminal, (): ()) {}
+    fn resized(&mut self, _: &Terminal, _: &Clusters) {}
+    fn pause(&mut self, _: &Terminal, _: &Clusters) {}
+    fn finish(&mut self, _: &Terminal, _: &Clusters) {}
+    fn forget(&mut self) {}
+}
+
+/// A virtual terminal, for a recording or a live session.
+pub struct Screen<W = Nobody> {
     terminal: Terminal,
     parser: Parser,
     clusters: Clusters,
@@ -48,25 +79,33 @@ pub struct Screen {
     transcript: Option<Transcript>,
     lines: Vec<String>,
     /// Sees what is drawn before something is drawn over it, where that is wanted.
-    watch: Option<Watch>,
+    watch: Option<W>,
     /// How often the virtual terminal had to be made anew.
     pub failures: u32,
 }
 
 impl Screen {
     /// A terminal as the header says. Without a pty, it is as large as `otherwise` says.
+    #[must_use]
     pub fn new(header: &Header, otherwise: (usize, usize)) -> Self {
         let size = match (header.cols, header.rows) {
             (0, _) | (_, 0) => otherwise,
             (cols, rows) => clamped(cols, rows),
         };
+        Self::sized(size, header.pty, Clusters::default())
+    }
+
+    /// A terminal of this size; `pty`: a terminal made CR LF of each LF. The table for characters with marks may be a
+    /// small one ([`Clusters::at_most`]).
+    #[must_use]
+    pub fn sized(size: (usize, usize), pty: bool, clusters: Clusters) -> Self {
         Self {
             terminal: terminal(size),
             parser: Parser::new(),
-            clusters: Clusters::default(),
+            clusters,
             waiting: None,
             cut: Default::default(),
-            bare_newlines: !header.pty,
+            bare_newlines: !pty,
             resize: None,
             transcript: None,
             lines: Vec::new(),
@@ -76,19 +115,34 @@ impl Screen {
     }
 
     /// Keeps the lines that scroll away, for [`Screen::lines`].
+    #[must_use]
     pub fn with_transcript(mut self) -> Self {
         self.transcript = Some(Transcript::new());
         self
     }
+}
 
-    /// Shows everything that is drawn to a watch.
-    pub fn with_watch(mut self, watch: Watch) -> Self {
-        self.watch = Some(watch);
-        self
+impl<W: Onlooker> Screen<W> {
+    /// Shows everything that is drawn to somebody.
+    #[must_use]
+    pub fn with_watch<V: Onlooker>(self, watch: V) -> Screen<V> {
+        Screen {
+            terminal: self.terminal,
+            parser: self.parser,
+            clusters: self.clusters,
+            waiting: self.waiting,
+            cut: self.cut,
+            bare_newlines: self.bare_newlines,
+            resize: self.resize,
+            transcript: self.transcript,
+            lines: self.lines,
+            watch: Some(watch),
+            failures: self.failures,
+        }
     }
 
     /// The watch, if there is one.
-    pub fn watch(&mut self) -> Option<&mut Watch> {
+    pub fn watch(&mut self) -> Option<&mut W> {
         self.watch.as_mut()
     }
 
@@ -101,7 +155,7 @@ impl Screen {
     }
 
     /// The end: the watch sees what is left.
-    pub fn watched(mut self) -> Option<Watch> {
+    pub fn watched(mut self) -> Option<W> {
         self.settle();
         let mut watch = self.watch.take()?;
         watch.finish(&self.terminal, &self.clusters);
@@ -155,6 +209,23 @@ impl Screen {
             cursor.row.min(rows.saturating_sub(1)),
             cursor.visible,
         )
+    }
+
+    /// What an incomplete sequence or character began is forgotten: what follows does not belong to it.
+    pub fn resync(&mut self) {
+        self.guarded(Self::print_waiting);
+        self.parser = Parser::new();
+        self.cut = Default::default();
+    }
+
+    /// The picture of this moment, for others to look at.
+    pub fn picture(&mut self) -> Picture {
+        self.settle();
+        Picture {
+            lines: self.rows().map(<[Cell]>::to_vec).collect(),
+            size: self.size(),
+            cursor: self.cursor(),
+        }
     }
 
     /// What the grid's characters stand for.

@@ -3,21 +3,19 @@
 //! Never: a recorded byte on the terminal: only what the painter draws of the virtual one.
 
 use std::{
-    process::ExitCode,
+    io,
     time::{Duration, Instant},
 };
 
 use ampgate_recording::{EventKind, Header, Stream};
-use anyhow::Result;
 
 use crate::{
     draw::{self, Painter, Row},
-    finder::Finder,
     keys::{HELP, Key, Line, Typed, key},
+    picture::{above_the_line, part},
     screen::Screen,
     status, text,
-    timeline::{Survey, Timeline},
-    tty::Tty,
+    timeline::{Survey, Timeline, Unreadable},
 };
 
 /// Between two pictures.
@@ -33,9 +31,66 @@ const SEEK: Duration = Duration::from_secs(5);
 /// How long a marker stays in the status line, in time played.
 const MARKER: Duration = Duration::from_secs(6);
 
+/// Where it is played: somebody's terminal.
+pub trait Stage {
+    /// Keys are read.
+    fn interactive(&self) -> bool;
+    /// Columns and rows.
+    fn size(&self) -> (usize, usize);
+    /// Shows drawing.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    fn write(&self, drawing: &str) -> io::Result<()>;
+    /// Waits for keys; what was typed, or none if the terminal is gone.
+    fn keys(&self, at_most: Duration) -> Option<Vec<u8>>;
+    /// The number of a signal that wants the playing to end.
+    fn signal(&self) -> Option<u8>;
+}
+
+/// A search inside the recording, beside the playing.
+pub trait Find {
+    /// Where the playing was when it began.
+    fn begun(&self) -> Duration;
+    /// Whether it has just ended.
+    fn has_ended(&mut self) -> bool;
+    /// The first find at or after a time; else the very first.
+    fn first(&mut self, from: Duration) -> Option<Duration>;
+    /// The find after the chosen one, or before it.
+    fn next(&mut self, forward: bool) -> Option<Duration>;
+    /// For the status line.
+    fn status(&self) -> String;
+}
+
+/// Begins to look for a text; where the playing is.
+pub type Search = Box<dyn Fn(String, Duration) -> Box<dyn Find>>;
+
+/// Why a playing ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was wanted, or there is no more and nobody who could want more.
+    Enough,
+    /// This signal wanted it.
+    Signal(u8),
+}
+
+/// Why a playing broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum PlayError {
+    /// The recording cannot be read any more.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// The terminal takes nothing any more.
+    #[error("the terminal is gone")]
+    Terminal(#[from] io::Error),
+}
+
+type Result<T> = std::result::Result<T, PlayError>;
+
 /// Plays one recording.
 pub struct Player<'a> {
-    tty: &'a Tty,
+    stage: &'a dyn Stage,
+    search: Option<Search>,
     header: Header,
     timeline: Timeline,
     survey: Survey,
@@ -58,7 +113,7 @@ pub struct Player<'a> {
     ended: bool,
     /// What is being typed to look for.
     typed: Option<Typed>,
-    finder: Option<Finder>,
+    finder: Option<Box<dyn Find>>,
     drawn: Option<Instant>,
 }
 
@@ -69,15 +124,16 @@ impl<'a> Player<'a> {
         survey: Survey,
         speed: f64,
         warning: Option<&'static str>,
-        tty: &'a Tty,
+        stage: &'a dyn Stage,
     ) -> Self {
         let header = timeline.header().clone();
-        let window = tty.size();
-        let screen = Screen::new(&header, picture(window));
+        let window = stage.size();
+        let screen = Screen::new(&header, above_the_line(window));
         let mut painter = Painter::default();
         painter.forget();
         Self {
-            tty,
+            stage,
+            search: None,
             header,
             timeline,
             survey,
@@ -101,31 +157,41 @@ impl<'a> Player<'a> {
         }
     }
 
+    /// With a search behind the key `/`.
+    #[must_use]
+    pub fn with_search(mut self, search: Search) -> Self {
+        self.search = Some(search);
+        self
+    }
+
     /// Plays until the end or the auditor's.
-    pub fn run(&mut self, start: Option<Duration>) -> Result<ExitCode> {
+    ///
+    /// # Errors
+    /// The recording cannot be read any more, or the terminal is gone.
+    pub fn run(&mut self, start: Option<Duration>) -> Result<Ended> {
         if let Some(start) = start {
             self.draw_until(start);
         }
         loop {
-            if let Some(signal) = self.tty.signal() {
-                return Ok(ExitCode::from(128 + signal));
+            if let Some(signal) = self.stage.signal() {
+                return Ok(Ended::Signal(signal));
             }
             let behind = self.advance();
             if !behind || self.drawn.is_none_or(|drawn| drawn.elapsed() >= FRAME) {
                 self.draw()?;
             }
-            if self.ended && !self.tty.interactive {
-                return Ok(ExitCode::SUCCESS);
+            if self.ended && !self.stage.interactive() {
+                return Ok(Ended::Enough);
             }
             let wait = if behind { Duration::ZERO } else { self.wait() };
-            let Some(typed) = self.tty.keys(wait) else {
-                return Ok(ExitCode::SUCCESS);
+            let Some(typed) = self.stage.keys(wait) else {
+                return Ok(Ended::Enough);
             };
             if self.has_quit(&typed)? {
-                return Ok(ExitCode::SUCCESS);
+                return Ok(Ended::Enough);
             }
-            if self.finder.as_mut().is_some_and(Finder::has_ended) {
-                let found = self.finder.as_mut().and_then(|f| f.first(f.begun));
+            if self.finder.as_mut().is_some_and(|f| f.has_ended()) {
+                let found = self.finder.as_mut().and_then(|f| f.first(f.begun()));
                 self.show(found)?;
             }
         }
@@ -140,9 +206,8 @@ impl<'a> Player<'a> {
                     Line::Left => self.typed = None,
                     Line::Done(text) => {
                         self.typed = None;
-                        let path = self.timeline.path();
-                        self.finder =
-                            (!text.trim().is_empty()).then(|| Finder::new(path, text, self.at));
+                        let begin = self.search.as_ref().filter(|_| !text.trim().is_empty());
+                        self.finder = begin.map(|search| search(text, self.at));
                     }
                 }
                 typed = behind;
@@ -277,7 +342,7 @@ impl<'a> Player<'a> {
                 self.go_to(marker.unwrap_or_default(), self.paused && !self.ended)?;
             }
             Key::Help => self.help = !self.help,
-            Key::Find => self.typed = Some(Typed::default()),
+            Key::Find => self.typed = self.search.is_some().then(Typed::default),
             Key::FindAfter | Key::FindBefore => {
                 let forward = key == Key::FindAfter;
                 let found = self.finder.as_mut().and_then(|f| f.next(forward));
@@ -297,7 +362,7 @@ impl<'a> Player<'a> {
     fn go_to(&mut self, to: Duration, paused: bool) -> Result<()> {
         if to < self.played {
             self.timeline.rewind()?;
-            self.screen = Screen::new(&self.header, picture(self.window));
+            self.screen = Screen::new(&self.header, above_the_line(self.window));
             (self.at, self.played, self.marker, self.rest) =
                 (Duration::ZERO, Duration::ZERO, None, None);
         }
@@ -332,7 +397,7 @@ impl<'a> Player<'a> {
     fn draw_until(&mut self, start: Duration) {
         while self.piece() {}
         while self.timeline.peek().is_some_and(|step| step.at < start)
-            && self.tty.signal().is_none()
+            && self.stage.signal().is_none()
         {
             self.step();
             while self.piece() {}
@@ -342,7 +407,7 @@ impl<'a> Player<'a> {
 
     fn draw(&mut self) -> Result<()> {
         self.drawn = Some(Instant::now());
-        let window = self.tty.size();
+        let window = self.stage.size();
         if window != self.window {
             self.window = window;
             self.painter.forget();
@@ -351,7 +416,7 @@ impl<'a> Player<'a> {
         let rows = self.picture();
         let bytes = self.painter.paint(rows, self.screen.clusters());
         if !bytes.is_empty() {
-            self.tty.write(&bytes)?;
+            self.stage.write(&bytes)?;
         }
         Ok(())
     }
@@ -359,22 +424,16 @@ impl<'a> Player<'a> {
     /// What the auditor's terminal shall show.
     fn picture(&self) -> Vec<Row> {
         let (cols, rows) = self.window;
-        let (_, height) = picture(self.window);
+        let (_, height) = above_the_line(self.window);
         let (recorded_cols, recorded_rows) = self.screen.size();
         let (column, line, visible) = self.screen.cursor();
-        // The part with the cursor, where not all fits.
-        let top = line.saturating_add(1).saturating_sub(height);
         let mut picture: Vec<Row> = if self.help {
             HELP.iter()
                 .map(|text| draw::written(&format!("  {text}"), cols, false))
                 .collect()
         } else {
-            let cursor = |at: usize| (visible && !self.ended && at == line).then_some(column);
-            let all = self.screen.rows().enumerate();
-            all.skip(top)
-                .map(|(at, cells)| draw::recorded(cells, cols, cursor(at)))
-                .take(height)
-                .collect()
+            let cursor = (column, line, visible && !self.ended);
+            part(self.screen.rows(), cursor, (cols, height))
         };
         picture.resize(height, Row::new());
         if rows > 1 {
@@ -405,15 +464,10 @@ impl<'a> Player<'a> {
                 ended: self.ended,
                 warning: self.warning,
                 marker: marker.map(|(_, text)| text.as_str()),
-                find: self.finder.as_ref().map(Finder::status),
+                find: self.finder.as_ref().map(|f| f.status()),
                 part_of,
-                keys: self.tty.interactive,
+                keys: self.stage.interactive(),
             },
         )
     }
-}
-
-/// The part of a window above the status line.
-fn picture((cols, rows): (usize, usize)) -> (usize, usize) {
-    (cols.max(1), rows.saturating_sub(1).max(1))
 }

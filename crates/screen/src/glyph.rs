@@ -61,13 +61,36 @@ impl Cluster {
 }
 
 /// Characters with marks, by the code points that stand for them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Clusters {
     texts: Vec<String>,
+    most: usize,
     known: HashMap<String, char>,
 }
 
+impl Default for Clusters {
+    fn default() -> Self {
+        Self::at_most((LAST - FIRST) as usize + 1)
+    }
+}
+
 impl Clusters {
+    /// A table with room for so many.
+    #[must_use]
+    pub fn at_most(most: usize) -> Self {
+        Self {
+            texts: Vec::new(),
+            most,
+            known: HashMap::new(),
+        }
+    }
+
+    /// How many there are; a table only grows.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.texts.len()
+    }
+
     /// What the virtual terminal is told to print. Marks on wide characters, and those that find no room in the
     /// table, are left out.
     ///
@@ -86,8 +109,9 @@ impl Clusters {
         if let Some(known) = self.known.get(&text) {
             return *known;
         }
-        let next = u32::try_from(self.texts.len())
-            .ok()
+        let next = Some(self.texts.len())
+            .filter(|n| *n < self.most)
+            .and_then(|n| u32::try_from(n).ok())
             .and_then(|n| n.checked_add(FIRST))
             .filter(|n| *n <= LAST);
         let Some(stand_in) = next.and_then(char::from_u32) else {

@@ -5,19 +5,33 @@
 /// What a key asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
+    /// Enough.
     Quit,
+    /// Wait, or go on.
     Pause,
+    /// Twice as fast.
     Faster,
+    /// Half as fast.
     Slower,
+    /// A little back.
     Back,
+    /// A little forward.
     Forward,
+    /// One event on, and wait.
     Step,
+    /// To the marker before.
     MarkerBefore,
+    /// To the marker after.
     MarkerAfter,
+    /// From the begin.
     Begin,
+    /// The keys.
     Help,
+    /// A text is typed to look for.
     Find,
+    /// To the find after.
     FindAfter,
+    /// To the find before.
     FindBefore,
 }
 
@@ -87,8 +101,11 @@ pub struct Typed(Vec<u8>);
 /// What became of it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line {
+    /// It goes on.
     More,
+    /// Enter ended it.
     Done(String),
+    /// Escape, or the like, gave it up.
     Left,
 }
 

@@ -2,15 +2,20 @@
 //! Out: the same at the times they are played, long silences shortened; and a survey of the whole.
 //! Never: more than one event in memory, but for the markers.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{io::Read, sync::Arc, time::Duration};
 
-use ampgate_recording::EventKind;
-use anyhow::Result;
+use ampgate_recording::{EventKind, Reader};
 
-use crate::source::{self, Recording};
+/// An open recording, wherever its bytes come from.
+pub type Recording = Reader<Box<dyn Read + Send>>;
+
+/// Opens the recording, once for each time that it is played from its begin.
+pub type Opening = Arc<dyn Fn() -> Result<Recording, String> + Send + Sync>;
+
+/// The recording cannot be read, or not any more.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(String);
 
 /// So many markers are remembered for jumping.
 const MOST_MARKERS: usize = 10_000;
@@ -27,7 +32,7 @@ pub struct Step {
 
 /// A recording from its begin.
 pub struct Timeline {
-    path: PathBuf,
+    opening: Opening,
     idle: Duration,
     reader: Recording,
     next: Option<Step>,
@@ -39,10 +44,13 @@ pub struct Timeline {
 
 impl Timeline {
     /// Silences above `idle` are shortened to it.
-    pub fn open(path: &Path, idle: Duration) -> Result<Self> {
-        let reader = source::open(path)?;
+    ///
+    /// # Errors
+    /// The recording cannot be opened.
+    pub fn open(opening: Opening, idle: Duration) -> Result<Self, Unreadable> {
+        let reader = opening().map_err(Unreadable)?;
         Ok(Self {
-            path: path.to_owned(),
+            opening,
             idle,
             reader,
             next: None,
@@ -57,14 +65,12 @@ impl Timeline {
         self.reader.header()
     }
 
-    /// Where the recording is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// From the begin again.
-    pub fn rewind(&mut self) -> Result<()> {
-        *self = Self::open(&self.path, self.idle)?;
+    ///
+    /// # Errors
+    /// The recording cannot be opened any more.
+    pub fn rewind(&mut self) -> Result<(), Unreadable> {
+        *self = Self::open(Arc::clone(&self.opening), self.idle)?;
         Ok(())
     }
 
@@ -113,9 +119,9 @@ pub struct Survey {
     pub faults: u64,
 }
 
-/// Reads a recording once.
-pub fn survey(path: &Path, idle: Duration) -> Result<Survey> {
-    let mut timeline = Timeline::open(path, idle)?;
+/// Reads a recording once, from its begin.
+#[must_use]
+pub fn survey(mut timeline: Timeline) -> Survey {
     let mut survey = Survey::default();
     while let Some(step) = timeline.take() {
         (survey.length, survey.played) = (step.at, step.played);
@@ -124,5 +130,5 @@ pub fn survey(path: &Path, idle: Duration) -> Result<Survey> {
         }
     }
     survey.faults = timeline.faults;
-    Ok(survey)
+    survey
 }
