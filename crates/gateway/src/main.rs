@@ -30,6 +30,7 @@ mod password;
 mod people;
 mod recorder;
 mod registry;
+mod reserve;
 mod rules;
 mod seek;
 mod sentence;

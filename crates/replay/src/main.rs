@@ -20,6 +20,7 @@ mod journal;
 mod keys;
 mod lines;
 mod list;
+mod metrics;
 mod play;
 mod player;
 mod query;
