@@ -91,7 +91,9 @@ impl FromStr for Action {
         Self::ALL
             .into_iter()
             .find(|action| action.as_str() == text)
-            .ok_or_else(|| NameError::new("an action is connect, shell, exec, sftp, forward or break-glass"))
+            .ok_or_else(|| {
+                NameError::new("an action is connect, shell, exec, sftp, forward or break-glass")
+            })
     }
 }
 

@@ -76,10 +76,7 @@ impl Store {
                 "cannot be opened ({e}); check its owner and mode, and whether its file system is mounted"
             ))
         })?;
-        let mode = fstat(&root)
-            .map_err(|e| self.fault(e.to_string()))?
-            .st_mode
-            & 0o7777;
+        let mode = fstat(&root).map_err(|e| self.fault(e.to_string()))?.st_mode & 0o7777;
         if mode & 0o022 != 0 {
             return Err(self.fault(format!(
                 "others may write into it (mode {mode:04o}); run \"chmod go-w\" on it"
