@@ -267,7 +267,10 @@ fn the_power_goes() {
                     .good();
                 gateway.quiet();
                 assert!(!gateway.sessions(&[]).is_empty());
-                check(&verify(gateway, &all), &told);
+                let after = verify(gateway, &all);
+                check(&after, &told);
+                // What the journal lost with the last second is no riddle once it says that there was a crash.
+                assert!(!after.out().contains("unknown"), "{told}: {after:?}");
                 gateway.kill();
             }
         }
@@ -439,9 +442,8 @@ fn no_plaintext_of_a_sealed_session_is_ever_on_the_disk() {
         (41_253_671_u64 * 97).to_string(),
         (52_364_783_u64 * 89).to_string(),
     );
-    let mut ssh = gateway
-        .client("alice")
-        .ssh(Via::Jump, Land::Plain, &A, &["-tt"]);
+    let client = gateway.client("alice");
+    let mut ssh = client.ssh(Via::Jump, Land::Plain, &A, &["-tt"]);
     ssh.arg(
         "echo ready; read -rs quietly; echo once $((41253671 * 97)); read -r loudly; echo twice",
     );
@@ -701,10 +703,7 @@ fn the_clock_leaps() {
     fs::write(&clock, "+365d\n").unwrap();
     let (code, said) = expires.ends();
     assert_eq!(code, Some(253), "{said}");
-    assert!(
-        said.contains("your access to this amphora has expired"),
-        "{said}"
-    );
+    assert!(said.contains("access has expired"), "{said}");
     stays.until_it_has(stays.lines().len() + 100);
     fs::write(&clock, "+0\n").unwrap();
     stays.until_it_has(stays.lines().len() + 20);

@@ -444,7 +444,7 @@ fn row_18_an_alarm_first_and_a_glass_to_break() {
     gateway.ampgate(&["doctor"]).exits(1).says("gets low");
     assert_eq!(go("bob", None).good().err(), "");
     leave(8);
-    refused(go("bob", Some("INC-1")));
+    refused(go("dave", Some("INC-1")));
     refused(go("alice", None));
     assert!(events("glass.broken").is_empty());
     let told = go("alice", Some("INC-1")).good();
