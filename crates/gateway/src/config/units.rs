@@ -169,7 +169,7 @@ pub fn show_size(bytes: u64) -> String {
 pub fn show_room(bytes: u64) -> String {
     for (unit, shift) in [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)] {
         if bytes >> shift > 0 {
-            let tenths = u128::from(bytes) * 10 >> shift;
+            let tenths = (u128::from(bytes) * 10) >> shift;
             return format!("{}.{}{unit}", tenths / 10, tenths % 10);
         }
     }
