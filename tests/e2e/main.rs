@@ -15,6 +15,7 @@ mod attacks;
 mod cloud_faults;
 mod doctor;
 mod evidence;
+mod faults;
 mod fidelity;
 mod hostkeys;
 mod keyring;

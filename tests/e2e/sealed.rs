@@ -21,7 +21,7 @@ fn fixtures() -> PathBuf {
     project().join("crates/recording/fixtures")
 }
 
-fn identity(n: u8) -> String {
+pub fn identity(n: u8) -> String {
     fixtures()
         .join(format!("auditor-{n}.age"))
         .display()
@@ -35,7 +35,7 @@ fn recipient(n: u8) -> String {
 }
 
 /// tests/reader/ampgate_read.py
-fn second_reader(args: &[&str]) -> Outcome {
+pub fn second_reader(args: &[&str]) -> Outcome {
     let mut command = Command::new(tool("reader-venv/bin/python3"));
     command
         .arg(project().join("tests/reader/ampgate_read.py"))
@@ -43,7 +43,7 @@ fn second_reader(args: &[&str]) -> Outcome {
     run(command, b"")
 }
 
-fn seal_to(setup: &mut Setup, auditors: &[u8], needed: usize) {
+pub fn seal_to(setup: &mut Setup, auditors: &[u8], needed: usize) {
     let keys: Vec<_> = auditors.iter().map(|n| recipient(*n)).collect();
     setup.set("recording", &format!("recipients = {keys:?}"));
     setup.set("recording", &format!("recipients_needed = {needed}"));

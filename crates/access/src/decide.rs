@@ -32,6 +32,9 @@ pub enum Action {
     Sftp,
     /// A connection from the amphora on to somewhere else.
     Forward,
+    /// Beginning a session although the gateway's disk has less room than is kept in reserve.
+    #[serde(rename = "break-glass")]
+    BreakGlass,
     /// Within sftp: the content of a file goes to the operator.
     Read,
     /// Within sftp: something is made, changed, or gets another name.
@@ -50,12 +53,13 @@ pub enum Action {
 
 impl Action {
     /// What is asked about an amphora as a whole.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Connect,
         Self::Shell,
         Self::Exec,
         Self::Sftp,
         Self::Forward,
+        Self::BreakGlass,
     ];
 
     /// What is asked about one file: [`Policy::decide_file`].
@@ -76,6 +80,7 @@ impl Action {
             Self::Exec => "exec",
             Self::Sftp => "sftp",
             Self::Forward => "forward",
+            Self::BreakGlass => "break-glass",
             Self::Read => "read",
             Self::Write => "write",
             Self::List => "list",
@@ -102,7 +107,7 @@ impl FromStr for Action {
             .find(|action| action.as_str() == text)
             .ok_or_else(|| {
                 NameError::new(
-                    "an action is connect, shell, exec, sftp, forward, watch, replay or kill",
+                    "an action is connect, shell, exec, sftp, forward, break-glass, watch, replay or kill",
                 )
             })
     }
@@ -440,6 +445,30 @@ impl Policy {
             errors: answer.errors,
             told: None,
         })
+    }
+
+    /// May the session that was granted begin although the disk has less room than is kept in reserve? Asked then only; the
+    /// rules that say yes are for the journal.
+    ///
+    /// # Errors
+    /// The refusal, with the rules behind it.
+    pub fn break_glass(&self, grant: &Grant, now: Timestamp) -> Result<Vec<RuleRef>, Refusal> {
+        let circumstances = Circumstances {
+            now,
+            reason: grant.reason.clone(),
+        };
+        let answer = self.ask(
+            grant.principal.subject(),
+            &grant.amphora,
+            grant.landing,
+            Action::BreakGlass,
+            &circumstances,
+        );
+        if answer.allowed() {
+            Ok(answer.permits)
+        } else {
+            Err(Refusal::of_answer(answer))
+        }
     }
 
     /// The refusal for a target that does not exist, after the work of [`may_connect`](Self::may_connect): neither text

@@ -148,6 +148,25 @@ pub enum Event {
         reason: Option<Text>,
     },
 
+    #[serde(rename = "glass.broken")]
+    GlassBroken {
+        #[serde(flatten)]
+        about: Box<About>,
+        rules: Vec<Text>,
+        reason: Option<Text>,
+        free: u64,
+        reserve: u64,
+    },
+    #[serde(rename = "disk.low")]
+    DiskLow {
+        directory: Text,
+        free: u64,
+        low_space: u64,
+        reserve: u64,
+    },
+    #[serde(rename = "disk.ok")]
+    DiskOk { directory: Text, free: u64 },
+
     #[serde(rename = "recording.opened")]
     RecordingOpened {
         #[serde(flatten)]
@@ -445,6 +464,9 @@ impl Event {
         "jump.refused",
         "grant.given",
         "grant.refused",
+        "glass.broken",
+        "disk.low",
+        "disk.ok",
         "recording.opened",
         "recording.failed",
         "recording.closed",

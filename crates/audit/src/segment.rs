@@ -72,7 +72,9 @@ pub(crate) fn tail(path: &Path) -> Result<Tail, AuditError> {
     file.seek(SeekFrom::Start(from))
         .and_then(|_| file.read_to_end(&mut bytes))
         .map_err(AuditError::io("read", path))?;
-    let (head, end) = last_line(&bytes, from == 0);
+    let whole = bytes.get(..hole(&bytes)).unwrap_or(&bytes);
+    let holed = whole.len() < bytes.len();
+    let (head, end) = last_line(whole, from == 0);
     if head.is_none() && from > 0 {
         return Err(AuditError::Damaged {
             file: path.into(),
@@ -80,8 +82,9 @@ pub(crate) fn tail(path: &Path) -> Result<Tail, AuditError> {
         });
     }
     let torn = bytes.split_off(end);
-    // One write is one line: a crash tears at most one. More than that after the last good line is no crash's work.
-    if torn.len() > MAX_LINE + 1 {
+    // One write is one line: a crash tears at most one. More than that after the last good line is no crash's work, unless
+    // it begins with the zeros that a power cut leaves.
+    if torn.len() > MAX_LINE + 1 && !holed {
         return Err(AuditError::Damaged {
             file: path.into(),
             why: format!("{} bytes of no journal at its end", torn.len()),
@@ -92,6 +95,17 @@ pub(crate) fn tail(path: &Path) -> Result<Tail, AuditError> {
         length: from + end as u64,
         torn,
     })
+}
+
+/// Where the first zero byte is, else the end. No line has one. When the power goes, a file system may have made a file
+/// longer without all of its last second: zeros, and good lines behind them, which belong to nothing that is left.
+pub(crate) fn hole(bytes: &[u8]) -> usize {
+    bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len())
+}
+
+/// Whether a power cut can have left so many bytes behind a hole: so far back a start looks.
+pub(crate) fn is_recent(bytes: u64) -> bool {
+    bytes <= TAIL
 }
 
 /// The last newline-ended line with an envelope, and where it ends. After a power cut the end may be zeros, or hold a

@@ -239,6 +239,49 @@ fn a_torn_line_is_kept_aside_and_told() {
     }
 }
 
+/// As ext4 left it when the power went: the file had grown, a sector of its last second was never written, and good lines stand
+/// behind the zeros. They follow nothing any more: kept aside, as one torn end, and nobody is accused of a forgery.
+#[test]
+fn lines_behind_a_hole_are_kept_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    (0..400).for_each(|n| assert!(journal.append(None, &event(n)).is_ok()));
+    drop(journal);
+    let path = segments(dir.path()).pop().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let hole = lines(&path)[..5]
+        .iter()
+        .map(|line| line.len() + 1)
+        .sum::<usize>()
+        + 20;
+    bytes[hole..hole + 151].fill(0);
+    fs::write(&path, &bytes).unwrap();
+    let report = verify(dir.path(), None);
+    assert!(
+        matches!(report.faults.as_slice(), [JournalFault::Torn { bytes: torn, .. }] if *torn == (bytes.len() - hole + 20) as u64),
+        "{:?}",
+        report.faults
+    );
+    // Whoever makes the hole himself has cut the end off, which an anchor shows.
+    let cut = verify(
+        dir.path(),
+        Some(JournalHead {
+            seq: 300,
+            hash: LineHash::of(b""),
+        }),
+    );
+    assert!(cut.faults.len() > 1, "{:?}", cut.faults);
+    let journal = Journal::open(dir.path()).unwrap();
+    assert_eq!(
+        journal.head().seq,
+        6,
+        "five lines and what is said of the rest"
+    );
+    journal.append(None, &event(9)).unwrap();
+    let report = verify(dir.path(), Some(journal.head()));
+    assert!(report.is_intact(), "{:?}", report.faults);
+}
+
 #[test]
 fn an_end_that_no_crash_makes_is_not_continued() {
     let dir = tempfile::tempdir().unwrap();

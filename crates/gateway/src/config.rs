@@ -26,7 +26,7 @@ pub use keystone::Keystone;
 pub use reach::{Reach, Via};
 pub use recording::{Input, Recording};
 use units::{duration, list, number, path};
-pub use units::{show_duration, show_size};
+pub use units::{show_duration, show_room, show_size};
 
 /// The whole configuration, meant form. Paths are absolute or relative to where the program runs.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -158,6 +158,19 @@ pub struct Status {
     pub index_behind: u64,
     pub sealing_key: String,
     pub inventory: Inventory,
+    pub disk: Disk,
+}
+
+/// How the disk of recordings stands.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Disk {
+    pub directory: String,
+    /// None while it does not answer.
+    pub free_bytes: Option<u64>,
+    /// The alarm is on.
+    pub low: bool,
+    pub low_space: u64,
+    pub reserve: u64,
 }
 
 /// How what is known of amphorae stands.
@@ -407,6 +420,18 @@ async fn status(gateway: &Gateway) -> Status {
         index_behind: gateway.index_behind(),
         sealing_key: gateway.sealing_key.fingerprint(),
         inventory: inventory(gateway.rules().inventory.condition().await),
+        disk: disk(gateway),
+    }
+}
+
+fn disk(gateway: &Gateway) -> Disk {
+    let recording = &gateway.config().recording;
+    Disk {
+        directory: gateway.store.dir().display().to_string(),
+        free_bytes: gateway.room.free(),
+        low: gateway.room.is_low(),
+        low_space: recording.low_space,
+        reserve: recording.reserve,
     }
 }
 

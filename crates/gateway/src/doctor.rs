@@ -79,7 +79,10 @@ impl Check {
 /// Everything that the running gateway can check.
 pub async fn examine(gateway: &Arc<Gateway>, admin: &Admin, target: Option<&str>) -> Vec<Check> {
     let config = gateway.config();
-    let mut checks = vec![host::disk_of(&gateway.store), host::signer(&config).await];
+    let mut checks = vec![
+        host::disk_of(&gateway.store, config.recording.low_space),
+        host::signer(&config).await,
+    ];
     let (cloud, target) = tokio::join!(cloud::examine(gateway, &config), async {
         match target {
             Some(target) => target::examine(gateway, admin, target).await,

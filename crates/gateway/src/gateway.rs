@@ -24,6 +24,7 @@ use crate::keypairs::Keypairs;
 use crate::limits::Places;
 use crate::people::People;
 use crate::registry::Registry;
+use crate::reserve::Room;
 use crate::rules::Rules;
 use crate::sentence::Trouble;
 use crate::wire::Cut;
@@ -44,6 +45,7 @@ pub struct Gateway {
     /// Octavia's amphorae; kept over reloads, as its file and its memory of what was asked are.
     pub octavia: Option<Arc<Live>>,
     pub store: Arc<Store>,
+    pub room: Room,
     journal: Arc<Journal>,
     pub index: Index,
     feed: Mutex<Option<Feed>>,
@@ -122,6 +124,7 @@ impl Gateway {
             ssh,
             rules: RwLock::new(Arc::new(rules)),
             store: Arc::new(store),
+            room: Room::default(),
             journal,
             index,
             feed: Mutex::new(Some(feed)),

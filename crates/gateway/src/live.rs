@@ -119,8 +119,13 @@ impl LiveSession {
         })
     }
 
+    /// What was announced before anybody listened is heard too.
     pub fn notices(&self) -> watch::Receiver<String> {
-        self.notice.subscribe()
+        let mut notices = self.notice.subscribe();
+        if !notices.borrow().is_empty() {
+            notices.mark_changed();
+        }
+        notices
     }
 
     /// Tells the operator something without ending the session.

@@ -35,6 +35,7 @@ mod people;
 mod recorder;
 mod registry;
 mod replay;
+mod reserve;
 mod rules;
 mod screens;
 mod seek;

@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 
 use ampgate_access::{Ask, Grant, SessionId};
 use ampgate_recording::{
-    ClosedRecording, Exit, Head, Header, LiveRecording, RecordingError, Signature, Stream,
+    ClosedRecording, Exit, Head, Header, LiveRecording, RecordingError, Signature, Store, Stream,
     SyncHandle,
 };
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use crate::admit;
 use crate::ask::{Asked, Size};
 use crate::config::{self, Input};
 use crate::gateway::Gateway;
+use crate::reserve::BrokenGlass;
 use crate::sentence::Trouble;
 use crate::session::Visit;
 use crate::typed::{Keys, Typed};
@@ -38,6 +40,9 @@ const HIDDEN: &str = "typed, and not shown by the terminal: not recorded";
 
 /// A signer that does not seal is asked again after this.
 const SEAL_AGAIN: Duration = Duration::from_millis(200);
+
+/// The same words to everybody, whether or not they might break the glass.
+const BELOW_RESERVE: &str = "its disk has no more room than is kept in reserve";
 
 /// One session's recording, from an open header to the seal.
 pub struct Recorder {
@@ -65,6 +70,7 @@ pub struct Recorder {
     unproven: AtomicBool,
     /// For a sealed recording: its last proof.
     proven: Option<Proven>,
+    notice: Option<String>,
 }
 
 /// The last proof of a sealed recording: when, in milliseconds after `began`, and how large the file was.
@@ -126,12 +132,20 @@ impl Recorder {
         let input = Kept::of(config.recording.input, asked.terminal.is_some());
         let is_sealed = config.recording.recipients.is_some();
         let store = gateway.store.sealed_to(config.recording.recipients.clone());
-        let opening = tokio::task::spawn_blocking(move || LiveRecording::open(&store, &header));
-        let live = match tokio::time::timeout(deadline, opening).await {
-            Ok(Ok(Ok(live))) => live,
-            Ok(Ok(Err(error))) => return Err(failed(&error)),
-            Ok(Err(error)) => return Err(recorder("it could not be opened", &error)),
-            Err(late) => return Err(recorder("its disk did not answer in time", &late)),
+        let mut notice = None;
+        let live = match create(store.clone(), header.clone(), deadline).await? {
+            Err(full @ RecordingError::BelowReserve { free, .. }) => {
+                let glass = BrokenGlass::ask(&gateway, grant, free)
+                    .map_err(|why| recorder(BELOW_RESERVE, &format!("{full}; {why}")))?;
+                let live = create(store.with_reserve(glass.reserve), header, deadline)
+                    .await?
+                    .map_err(|error| failed(&error))?;
+                let mut about = admit::about(visit, asked);
+                about.landing = grant.landing().to_string().into();
+                notice = Some(glass.done(&gateway, grant, about));
+                live
+            }
+            opened => opened.map_err(|error| failed(&error))?,
         };
         let path = gateway.recording_name(live.path());
         Ok(Arc::new(Self {
@@ -152,11 +166,17 @@ impl Recorder {
             synced: Notify::new(),
             unproven: AtomicBool::new(true),
             proven: is_sealed.then(Proven::default),
+            notice,
         }))
     }
 
     pub fn session(&self) -> SessionId {
         self.session
+    }
+
+    /// What the operator has to know about this recording from the start.
+    pub fn notice(&self) -> Option<&str> {
+        self.notice.as_deref()
     }
 
     /// The file's path below the store, as journal and index name it.
@@ -484,10 +504,24 @@ fn keep(live: &mut LiveRecording, decided: Vec<Keys>) {
     }
 }
 
+/// Opens the file on a thread that may wait for the disk.
+async fn create(
+    store: Store,
+    header: Header,
+    deadline: Duration,
+) -> Result<Result<LiveRecording, RecordingError>, Trouble> {
+    let opening = tokio::task::spawn_blocking(move || LiveRecording::open(&store, &header));
+    match tokio::time::timeout(deadline, opening).await {
+        Ok(Ok(opened)) => Ok(opened),
+        Ok(Err(error)) => Err(recorder("it could not be opened", &error)),
+        Err(late) => Err(recorder("its disk did not answer in time", &late)),
+    }
+}
+
 fn failed(error: &RecordingError) -> Trouble {
     let told = match error {
         RecordingError::Full { .. } => "its disk is full",
-        RecordingError::BelowReserve { .. } => "its disk has no more room than is kept in reserve",
+        RecordingError::BelowReserve { .. } => BELOW_RESERVE,
         _ => "its file could not be written",
     };
     recorder(told, error)

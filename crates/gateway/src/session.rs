@@ -272,6 +272,9 @@ async fn run(
     );
     span.record("landing", grant.landing().as_str());
     let live = LiveSession::enter(visit, grant, asked, recorder);
+    if let Some(notice) = live.recorder.notice() {
+        live.announce(notice);
+    }
     // A panic ends here: what was recorded until then is sealed all the same.
     let outcome = contain::contain(attend(visit, down, asked, &amphora, &live))
         .await

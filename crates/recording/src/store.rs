@@ -1,4 +1,4 @@
-//! In: a directory and how much space must stay free in it.
+//! In: a directory and how much space must stay free in it. It is opened anew for each recording: it may be mounted again.
 //! Out: new, empty, private files at `YYYY/MM/DD/<session id>.cast` (sealed ones: `.sealed`), the date taken from the id.
 //! Never: a name in a path that is no session id or date; a symbolic link followed below the store; a file reused.
 
@@ -12,7 +12,7 @@ use std::{
 
 use jiff::{Timestamp, tz::TimeZone};
 use rustix::{
-    fs::{Mode, OFlags, fstat, fstatvfs, fsync, mkdirat, open, openat},
+    fs::{Mode, OFlags, StatVfs, fstat, fstatvfs, fsync, mkdirat, open, openat},
     io::Errno,
 };
 
@@ -31,7 +31,6 @@ const SEALED: &str = ".sealed";
 #[derive(Clone, Debug)]
 pub struct Store {
     dir: PathBuf,
-    root: Arc<OwnedFd>,
     reserve: u64,
     recipients: Option<Arc<Recipients>>,
 }
@@ -55,20 +54,51 @@ impl Store {
                 )));
             }
         }
-        let root = open(dir, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|e| fault(format!("cannot be opened ({e}); check its owner and mode")))?;
-        let mode = fstat(&root).map_err(|e| fault(e.to_string()))?.st_mode & 0o7777;
+        let store = Self {
+            dir: dir.to_owned(),
+            reserve,
+            recipients: None,
+        };
+        store.root()?;
+        Ok(store)
+    }
+
+    /// The directory, after a look at who may write into it. Not kept open: a file system that failed and was mounted again
+    /// is another one, and the old one would take recordings that nobody finds.
+    fn root(&self) -> Result<OwnedFd, RecordingError> {
+        let root = open(
+            &self.dir,
+            OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .map_err(|e| {
+            self.fault(format!(
+                "cannot be opened ({e}); check its owner and mode, and whether its file system is mounted"
+            ))
+        })?;
+        let mode = fstat(&root).map_err(|e| self.fault(e.to_string()))?.st_mode & 0o7777;
         if mode & 0o022 != 0 {
-            return Err(fault(format!(
+            return Err(self.fault(format!(
                 "others may write into it (mode {mode:04o}); run \"chmod go-w\" on it"
             )));
         }
-        Ok(Self {
-            dir: dir.to_owned(),
-            root: Arc::new(root),
+        Ok(root)
+    }
+
+    fn fault(&self, why: String) -> RecordingError {
+        RecordingError::Store {
+            dir: self.dir.clone(),
+            why,
+        }
+    }
+
+    /// The same store with another reserve.
+    #[must_use]
+    pub fn with_reserve(&self, reserve: u64) -> Self {
+        Self {
             reserve,
-            recipients: None,
-        })
+            ..self.clone()
+        }
     }
 
     /// The same store, whose new recordings are sealed to these recipients; with `None` they are plain.
@@ -97,17 +127,12 @@ impl Store {
     /// # Errors
     /// [`RecordingError::BelowReserve`], or [`RecordingError::Store`] if the file system does not answer.
     pub fn admit(&self) -> Result<(), RecordingError> {
-        let fault = |why: String| RecordingError::Store {
-            dir: self.dir.clone(),
-            why,
-        };
-        let space = fstatvfs(&*self.root)
-            .map_err(|e| fault(format!("does not tell its free space ({e})")))?;
+        let space = self.space()?;
         // Some file systems have no fixed number of inodes and report zero of zero.
         if space.f_files > 0 && space.f_favail == 0 {
-            return Err(fault("has no inode free; remove shipped recordings".into()));
+            return Err(self.fault("has no inode free; remove shipped recordings".into()));
         }
-        let free = space.f_bavail.saturating_mul(space.f_frsize);
+        let free = free_bytes(&space);
         if free < self.reserve {
             return Err(RecordingError::BelowReserve {
                 dir: self.dir.clone(),
@@ -116,6 +141,19 @@ impl Store {
             });
         }
         Ok(())
+    }
+
+    /// Bytes that recordings may still take.
+    ///
+    /// # Errors
+    /// [`RecordingError::Store`] if the file system does not answer.
+    pub fn free(&self) -> Result<u64, RecordingError> {
+        self.space().map(|space| free_bytes(&space))
+    }
+
+    fn space(&self) -> Result<StatVfs, RecordingError> {
+        fstatvfs(self.root()?)
+            .map_err(|e| self.fault(format!("does not tell its free space ({e})")))
     }
 
     /// Where the recording of a session is or would be; `None` for text that is no session id.
@@ -164,15 +202,11 @@ impl Store {
     pub(crate) fn create(&self, session: &str) -> Result<(File, OwnedFd, PathBuf), RecordingError> {
         let no_id = || RecordingError::SessionId(session.to_owned());
         let path = self.path_of(session).ok_or_else(no_id)?;
-        let mut below = None;
+        let mut day = self.root()?;
         for part in date(session).ok_or_else(no_id)? {
-            let above = below.as_ref().unwrap_or(&*self.root);
-            below = Some(
-                subdirectory(above, &part)
-                    .map_err(|e| RecordingError::io(&path, "make its directory", e))?,
-            );
+            day = subdirectory(&day, &part)
+                .map_err(|e| RecordingError::io(&path, "make its directory", e))?;
         }
-        let day = below.ok_or_else(no_id)?;
         let flags = OFlags::CREATE
             | OFlags::EXCL
             | OFlags::WRONLY
@@ -190,6 +224,10 @@ impl Store {
             Err(e) => Err(RecordingError::io(&path, "create it", e)),
         }
     }
+}
+
+fn free_bytes(space: &StatVfs) -> u64 {
+    space.f_bavail.saturating_mul(space.f_frsize)
 }
 
 /// Opens a directory, making it and its entry durable if it is new.

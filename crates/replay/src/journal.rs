@@ -96,6 +96,10 @@ pub fn verify(
         }
     }
     let known = opened.first.unwrap_or(0)..begun.saturating_sub(FRESH);
+    let known = Known {
+        told: known,
+        crashes: opened.crashes,
+    };
     rest(stores, &seen, &known, trust, any_key, report)?;
     Ok(status)
 }
@@ -184,11 +188,25 @@ fn expect(
     Ok(())
 }
 
+/// Of which sessions the journal must have heard.
+struct Known {
+    /// Begun between these.
+    told: Range<u64>,
+    /// But not between these: the power went, and with it the last second of the journal.
+    crashes: Vec<Range<u64>>,
+}
+
+impl Known {
+    fn has(&self, begun: u64) -> bool {
+        self.told.contains(&begun) && !self.crashes.iter().any(|crash| crash.contains(&begun))
+    }
+}
+
 /// What is in the store, but not in the journal.
 fn rest(
     stores: &[PathBuf],
     seen: &BTreeSet<PathBuf>,
-    known: &Range<u64>,
+    known: &Known,
     trust: &Trust,
     any_key: bool,
     report: &mut Report<impl Write>,
@@ -204,8 +222,8 @@ fn rest(
             .and_then(session_millis);
         match fault {
             Err(e) => report.add(&name, Status::Unreadable, &format!("unreadable: {e}"))?,
-            // Older than the journal that is here, whose segments were archived; or begun while we read it.
-            Ok(()) if time.is_some_and(|time| !known.contains(&time)) => {
+            // Older than the journal that is here, whose segments were archived; begun while we read it; or just before a crash.
+            Ok(()) if time.is_some_and(|time| !known.has(time)) => {
                 file(&path, None, trust, any_key, report)?
             }
             Ok(()) => report.add(
@@ -225,7 +243,14 @@ struct Opened {
     removed: BTreeSet<String>,
     /// Milliseconds since 1970 UTC.
     first: Option<u64>,
+    /// From shortly before the last line that is left of a gateway which died, to the next start.
+    crashes: Vec<Range<u64>>,
+    /// The last gateway ended as it should.
+    stopped: bool,
 }
+
+/// A session gets its id before its recording is opened, which may wait for the disk so long.
+const OPENING: u64 = 60_000;
 
 impl Opened {
     fn read(dir: &Path) -> Result<Self> {
@@ -233,6 +258,8 @@ impl Opened {
             recordings: Vec::new(),
             removed: BTreeSet::new(),
             first: None,
+            crashes: Vec::new(),
+            stopped: true,
         };
         for segment in Segment::list(dir)? {
             let path = segment.path(dir);
@@ -245,8 +272,9 @@ impl Opened {
     }
 
     fn segment(&mut self, mut input: impl BufRead) -> std::io::Result<()> {
-        let mut line = Vec::new();
+        let (mut line, mut before) = (Vec::new(), Vec::new());
         loop {
+            std::mem::swap(&mut line, &mut before);
             line.clear();
             if (&mut input)
                 .take(MAX_LINE as u64 + 1)
@@ -255,12 +283,15 @@ impl Opened {
             {
                 return Ok(());
             }
-            self.line(line.strip_suffix(b"\n").unwrap_or(&line));
+            self.line(bare(&line), bare(&before));
         }
     }
 
-    fn line(&mut self, line: &[u8]) {
-        const NAMES: [&[u8]; 3] = [
+    fn line(&mut self, line: &[u8], before: &[u8]) {
+        const NAMES: [&[u8]; 6] = [
+            b"\"gateway.started\"",
+            b"\"gateway.stopped\"",
+            b"\"journal.recovered\"",
             b"\"recording.opened\"",
             b"\"archive.removed\"",
             b"\"archive.deleted\"",
@@ -278,6 +309,16 @@ impl Opened {
             self.first = u64::try_from(envelope.time.as_millisecond()).ok();
         }
         match serde_json::from_slice(line) {
+            Ok(Event::GatewayStopped { .. }) => self.stopped = true,
+            Ok(Event::GatewayStarted { .. } | Event::JournalRecovered { .. }) => {
+                let millis =
+                    |envelope: Envelope| u64::try_from(envelope.time.as_millisecond()).ok();
+                let last = Envelope::parse(before).and_then(millis);
+                if let (false, Some(last), Some(now)) = (self.stopped, last, millis(envelope)) {
+                    self.crashes.push(last.saturating_sub(OPENING)..now);
+                }
+                self.stopped = false;
+            }
             Ok(Event::RecordingOpened { recording, .. }) => {
                 if let Some(session) = envelope.session {
                     self.recordings.push((session, recording.to_string()));
@@ -290,4 +331,9 @@ impl Opened {
             _ => {}
         }
     }
+}
+
+/// Without its newline.
+fn bare(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\n").unwrap_or(line)
 }

@@ -17,6 +17,7 @@ mod index;
 mod journal;
 mod lines;
 mod list;
+mod metrics;
 mod play;
 mod query;
 mod rendered;

@@ -14,16 +14,17 @@ use ampgate_audit::{Anchor, JournalHead};
 use ampgate_recording::{Head, Unsealer};
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use jiff::Timestamp;
 
 use crate::{
-    find, journal, source, text,
+    find, journal, metrics, source, text,
     trust::{KeyArgs, Trust},
     verdict::{self, Status},
 };
 
 /// Say whether recordings are as they were sealed; each kind of damage has its own exit status
 #[derive(Args)]
-#[command(after_help = format!("Examples:\n  ampgate-replay verify --key sealing.pub 01KAS2….cast\n  ampgate-replay verify recordings                            (finds keys/sealing.pub beside the store)\n  ampgate-replay verify --journal state/journal --store recordings\n  ampgate-replay verify --journal state/journal --anchor 812:9f3c… --store recordings\n  ampgate-replay verify --journal state/journal --anchors /var/log/ampgate-anchors --store recordings\n\n{}", verdict::help()))]
+#[command(after_help = format!("Examples:\n  ampgate-replay verify --key sealing.pub 01KAS2….cast\n  ampgate-replay verify recordings                            (finds keys/sealing.pub beside the store)\n  ampgate-replay verify --journal state/journal --store recordings\n  ampgate-replay verify --journal state/journal --anchor 812:9f3c… --store recordings\n  ampgate-replay verify --journal state/journal --anchors /var/log/ampgate-anchors --store recordings\n  ampgate-replay verify --journal state/journal --store recordings --metrics /var/lib/ampgate-metrics/ampgate.prom\n  ampgate-replay verify recordings/2026/11/23                 (one day; --journal speaks of the whole store)\n\n{}", verdict::help()))]
 pub struct Verify {
     /// Recordings, and directories of them (everything below that ends in .cast or .sealed); also a journal's directory
     #[arg(required_unless_present_any = ["journal", "store"])]
@@ -45,6 +46,9 @@ pub struct Verify {
     /// A file in which the gateway's anchors were kept, a syslog for instance: each that the sealing key signed must be in the journal
     #[arg(long, value_name = "FILE", requires = "journal")]
     anchors: Option<PathBuf>,
+    /// Write what was found to this file, for Prometheus (node_exporter's textfile collector); the file is replaced as a whole
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<PathBuf>,
     /// Print intact recordings, too
     #[arg(short, long)]
     verbose: bool,
@@ -125,6 +129,9 @@ impl Verify {
             writeln!(report.out, "{total}")?;
         }
         report.out.flush()?;
+        if let Some(file) = &self.metrics {
+            metrics::write(file, &report.counts, worst, Timestamp::now())?;
+        }
         drop(report);
         self.say_key(&trust);
         Ok(ExitCode::from(worst.code()))

@@ -399,6 +399,91 @@ fn row_18_a_full_disk_is_said_and_survived() {
     client.exec(Via::Jump, Land::Plain, &A, "true", b"").good();
 }
 
+/// Row 18, before: an alarm comes while there is still room; below the reserve only those begin whom policy permits
+/// break-glass, down to a smaller one, and they are told; and all of it is in the journal, once.
+#[test]
+fn row_18_an_alarm_first_and_a_glass_to_break() {
+    let disk = small_disk("glass", "24m");
+    let gateway = Gateway::start(|setup| {
+        setup.recordings(&disk.join("recordings"));
+        setup.set("recording", "reserve = \"12MiB\"");
+        setup.set("recording", "low_space = \"16MiB\"");
+        setup.set("recording", "break_glass_reserve = \"4MiB\"");
+        setup.policy += "@id(\"for a reason\") forbid (principal, action == Action::\"break-glass\", resource) unless { context has reason };";
+    });
+    let leave = |mib: usize| fs::write(disk.join("ballast"), vec![1; (24 - mib) << 20]).unwrap();
+    let events = |name: &str| {
+        let mut all = gateway.journal();
+        all.retain(|event| event["event"] == name);
+        all
+    };
+    let go = |operator: &str, reason: Option<&str>| {
+        let client = gateway.client(operator);
+        let reason: Vec<_> = reason
+            .map(|why| format!("-oSetEnv=AMPGATE_REASON={why}"))
+            .into_iter()
+            .collect();
+        let options: Vec<_> = reason.iter().map(String::as_str).collect();
+        let mut ssh = client.ssh(Via::Jump, Land::Plain, &A, &options);
+        ssh.arg("echo here");
+        run(ssh, b"")
+    };
+    let refused = |outcome: ampgate_tests::Outcome| {
+        assert_eq!(
+            (outcome.code, outcome.out()),
+            (Some(254), String::new()),
+            "{outcome:?}"
+        );
+        outcome.complains("no more room than is kept in reserve");
+    };
+    gateway.ampgate(&["status"]).good().says("free in");
+    leave(14);
+    until("the alarm", Duration::from_secs(30), || {
+        !events("disk.low").is_empty()
+    });
+    gateway.ampgate(&["status"]).good().says("LOW");
+    gateway.ampgate(&["doctor"]).exits(1).says("gets low");
+    assert_eq!(go("bob", None).good().err(), "");
+    leave(8);
+    refused(go("dave", Some("INC-1")));
+    refused(go("alice", None));
+    assert!(events("glass.broken").is_empty());
+    let told = go("alice", Some("INC-1")).good();
+    assert_eq!(told.out(), "here\n");
+    told.complains("this session uses the reserve of the gateway's disk");
+    let broken = events("glass.broken");
+    assert_eq!(broken.len(), 1);
+    assert_eq!(
+        (
+            &broken[0]["user"],
+            &broken[0]["reason"],
+            &broken[0]["reserve"]
+        ),
+        (&"alice".into(), &"INC-1".into(), &(4 << 20).into())
+    );
+    assert!(
+        broken[0]["rules"][0]
+            .as_str()
+            .unwrap()
+            .contains("policy.cedar:2"),
+        "{broken:?}"
+    );
+    assert!(
+        gateway
+            .seen()
+            .iter()
+            .any(|seen| seen.markers.iter().any(|m| m.contains("reserve")))
+    );
+    leave(2);
+    refused(go("alice", Some("INC-1")));
+    fs::remove_file(disk.join("ballast")).unwrap();
+    until("all is well", Duration::from_secs(30), || {
+        !events("disk.ok").is_empty()
+    });
+    assert_eq!(go("bob", None).good().err(), "");
+    assert_eq!((events("disk.low").len(), events("disk.ok").len()), (1, 1));
+}
+
 fn remove_casts(dir: &Path) {
     for file in ampgate_tests::gateway::files_below(dir) {
         if file.extension().is_some_and(|e| e == "cast") {

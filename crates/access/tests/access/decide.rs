@@ -99,6 +99,26 @@ fn connect_is_needed_for_everything_else() {
     }
 }
 
+/// Below the reserve a grant is not enough: a rule must say so, and a forbid wins over the one that permits everything.
+#[test]
+fn a_glass_is_broken_by_a_rule_only() {
+    let asked = asked();
+    let now = asked.when.now;
+    let grant = |policy: &Policy| asked.decide(policy, Landing::Plain, Action::Shell).unwrap();
+    let all = policy(ALL);
+    assert_eq!(all.break_glass(&grant(&all), now).unwrap().len(), 1);
+    let parts =
+        policy("permit (principal, action in [Action::\"connect\", Action::\"shell\"], resource);");
+    let refusal = parts.break_glass(&grant(&parts), now).unwrap_err();
+    assert_eq!(refusal.why(), Why::NotPermitted);
+    let never = policy(&format!(
+        "{ALL}\n@id(\"never\") forbid (principal, action == Action::\"break-glass\", resource);"
+    ));
+    let refusal = never.break_glass(&grant(&never), now).unwrap_err();
+    assert_eq!(refusal.rules()[0].id, "never");
+    assert_eq!("break-glass".parse(), Ok(Action::BreakGlass));
+}
+
 #[test]
 fn a_rule_that_cannot_be_evaluated_refuses() {
     let asked = asked();
@@ -330,7 +350,7 @@ fn who_can_and_what_can() {
         who,
         [
             "kim [(Plain, [Shell])]",
-            "lee [(Plain, [Shell, Exec, Sftp, Forward, Watch, Replay, Kill]), (Root, [Shell, Exec, Sftp, Forward, Watch, Replay, Kill]), (Netns, [Shell, Exec, Sftp, Forward, Watch, Replay, Kill])]"
+            "lee [(Plain, [Shell, Exec, Sftp, Forward, BreakGlass, Watch, Replay, Kill]), (Root, [Shell, Exec, Sftp, Forward, BreakGlass, Watch, Replay, Kill]), (Netns, [Shell, Exec, Sftp, Forward, BreakGlass, Watch, Replay, Kill])]"
         ]
     );
     let lee = users.get(&UserName::parse("lee").unwrap()).unwrap();

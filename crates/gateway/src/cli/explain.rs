@@ -101,7 +101,7 @@ impl Whom {
 
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  ampgate explain erin lb-shop-web root --project 8a1f0c2d4e6b4f0f9a7c5d3e1b2a4c6e:member --totp\n  ampgate explain alice amphora-93b939b0-1c1d-4a5e-9d2c-1f0a5a3a9a10\n  ampgate explain alice lb-shop-web.master root\n  ampgate explain alice amphora-93b939b0 netns exec --from 198.51.100.7 --at 2026-12-24T03:00:00Z\n  ampgate explain ada lb-shop-web root watch\n  ampgate explain alice lb-shop-web root sftp --operation read --path /var/lib/octavia/certs\n\nExit status 0 for yes, 1 for no."
+    after_help = "Examples:\n  ampgate explain erin lb-shop-web root --project 8a1f0c2d4e6b4f0f9a7c5d3e1b2a4c6e:member --totp\n  ampgate explain alice amphora-93b939b0-1c1d-4a5e-9d2c-1f0a5a3a9a10\n  ampgate explain alice lb-shop-web.master root\n  ampgate explain alice amphora-93b939b0 netns exec --from 198.51.100.7 --at 2026-12-24T03:00:00Z\n  ampgate explain ada lb-shop-web root watch\n  ampgate explain alice lb-shop-web root sftp --operation read --path /var/lib/octavia/certs\n  ampgate explain alice lb-shop-web root break-glass --reason \"INC-1 disk full\"\n\nExit status 0 for yes, 1 for no."
 )]
 pub struct Explain {
     #[command(flatten)]
@@ -109,7 +109,7 @@ pub struct Explain {
     target: String,
     /// plain, root or netns (default: plain).
     landing: Option<Landing>,
-    /// connect, shell, exec, sftp or forward; or, about other people's sessions in that landing: watch, replay or kill.
+    /// connect, shell, exec, sftp, forward or break-glass; or, about other people's sessions in that landing: watch, replay or kill.
     #[arg(default_value = "shell")]
     action: Action,
     /// About one file, within sftp: read, write, list or delete.

@@ -29,7 +29,7 @@ use crate::gateway::Gateway;
 use crate::listen::{self, Workers};
 use crate::rules::{self, Rules};
 use crate::sentence::Trouble;
-use crate::{anchor, control, keeping, people, screens};
+use crate::{anchor, control, keeping, people, reserve, screens};
 
 /// How often the two processes are looked after.
 const LOOK: Duration = Duration::from_millis(200);
@@ -306,6 +306,7 @@ async fn serve(path: &Path, rules: Rules) -> anyhow::Result<()> {
     tokio::spawn(keeping::prove(Arc::clone(&gateway)));
     tokio::spawn(keeping::review(Arc::clone(&gateway)));
     tokio::spawn(keeping::watch_inventory(Arc::clone(&gateway)));
+    tokio::spawn(reserve::watch(Arc::clone(&gateway)));
     tokio::spawn(people::recheck(Arc::clone(&gateway)));
     tokio::spawn(keeping::seal_journal(Arc::clone(&gateway)));
     tokio::spawn(anchor::keep(Arc::clone(&gateway)));

@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use jiff::{Timestamp, Zoned};
 
 use super::{Json, Outcome, load_config, print_json, table};
+use crate::config::show_room;
 use crate::control::{self, Answer, Request};
 
 #[derive(Args)]
@@ -273,6 +274,7 @@ impl Status {
             ),
             ("sealing key", status.sealing_key.clone()),
             ("inventory", inventory(&status.inventory)),
+            ("disk", disk(&status.disk)),
         ];
         table(&facts.map(|(name, value)| vec![name.to_owned(), value]))?;
         Ok(())
@@ -293,6 +295,25 @@ fn inventory(inventory: &control::Inventory) -> String {
         said += &format!("; {} rows are of no use: {first}", inventory.unusable_rows);
     }
     said
+}
+
+/// "3.1GiB free in DIRECTORY", and what is wrong.
+fn disk(disk: &control::Disk) -> String {
+    let Some(free) = disk.free_bytes else {
+        return format!("{} does not answer", disk.directory);
+    };
+    let said = format!("{} free in {}", show_room(free), disk.directory);
+    match (free < disk.reserve, disk.low) {
+        (true, _) => format!(
+            "{said}; new sessions are REFUSED below {}",
+            show_room(disk.reserve)
+        ),
+        (_, true) => format!(
+            "{said}; LOW: new sessions are refused below {}",
+            show_room(disk.reserve)
+        ),
+        (false, false) => said,
+    }
 }
 
 /// A moment as people type it.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ampgate_access::table::Table;
 use ampgate_recording::Recipients;
 
-use super::units::{duration, path, show_duration, show_size, size};
+use super::units::{duration, path, show_duration, show_size, size, size_within};
 
 /// What of the operator's input is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +61,10 @@ pub struct Recording {
     pub directory: PathBuf,
     /// Free bytes below which new sessions are refused.
     pub reserve: u64,
+    /// Free bytes below which there is an alarm.
+    pub low_space: u64,
+    /// Free bytes below which not even break-glass begins a session.
+    pub break_glass_reserve: u64,
     /// A session whose recording passes this many bytes ends with a sentence.
     pub max_size: u64,
     pub input: Input,
@@ -72,9 +76,22 @@ pub struct Recording {
 
 /// Reads the section.
 pub fn read(s: Table<'_, '_>, base: &Path) -> Recording {
+    let reserve = size(&s, "reserve", 512 << 20);
     let value = Recording {
         directory: path(&s, "directory", "recordings", base),
-        reserve: size(&s, "reserve", 512 << 20),
+        reserve,
+        low_space: size_within(
+            &s,
+            "low_space",
+            reserve.saturating_mul(2),
+            reserve..=u64::MAX,
+        ),
+        break_glass_reserve: size_within(
+            &s,
+            "break_glass_reserve",
+            reserve.min(64 << 20),
+            0..=reserve,
+        ),
         max_size: size(&s, "max_size", 64 << 30),
         input: s
             .parsed_if_there("input", Input::parse)
@@ -124,9 +141,11 @@ fn recipients(s: &Table<'_, '_>) -> Option<Recipients> {
 pub fn show(r: &Recording, out: &mut String) {
     let _ = writeln!(
         out,
-        "\n[recording]\ndirectory = {}\nreserve = {:?}\nmax_size = {:?}\ninput = {:?}\ndeadline = {:?}",
+        "\n[recording]\ndirectory = {}\nreserve = {:?}\nlow_space = {:?}\nbreak_glass_reserve = {:?}\nmax_size = {:?}\ninput = {:?}\ndeadline = {:?}",
         format_args!("{:?}", r.directory.display().to_string()),
         show_size(r.reserve),
+        show_size(r.low_space),
+        show_size(r.break_glass_reserve),
         show_size(r.max_size),
         r.input.name(),
         show_duration(r.deadline)

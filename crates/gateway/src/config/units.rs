@@ -47,6 +47,26 @@ pub fn size(table: &Table<'_, '_>, key: &'static str, default: u64) -> u64 {
     table.parsed_if_there(key, parse_size).unwrap_or(default)
 }
 
+/// The same within bounds.
+pub fn size_within(
+    table: &Table<'_, '_>,
+    key: &'static str,
+    default: u64,
+    bounds: RangeInclusive<u64>,
+) -> u64 {
+    let parse = |text: &str| {
+        let value = parse_size(text)?;
+        if bounds.contains(&value) {
+            return Ok(value);
+        }
+        Err(match *bounds.end() {
+            u64::MAX => format!("`{key}` must be at least {}", show_size(*bounds.start())),
+            most => format!("`{key}` must be at most {}", show_size(most)),
+        })
+    };
+    table.parsed_if_there(key, parse).unwrap_or(default)
+}
+
 /// A path; a relative one counts from `base`.
 pub fn path(table: &Table<'_, '_>, key: &'static str, default: &str, base: &Path) -> PathBuf {
     base.join(table.string(key).map_or(default, |at| at.value))
@@ -145,6 +165,17 @@ pub fn show_size(bytes: u64) -> String {
     format!("{bytes}B")
 }
 
+/// For people: "812.5MiB".
+pub fn show_room(bytes: u64) -> String {
+    for (unit, shift) in [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)] {
+        if bytes >> shift > 0 {
+            let tenths = (u128::from(bytes) * 10) >> shift;
+            return format!("{}.{}{unit}", tenths / 10, tenths % 10);
+        }
+    }
+    format!("{bytes}B")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,6 +187,14 @@ mod tests {
         }
         for text in ["1B", "3KiB", "512MiB", "16GiB", "1TiB"] {
             assert_eq!(parse_size(text).map(show_size).as_deref(), Ok(text));
+        }
+        for (bytes, shown) in [
+            (0, "0B"),
+            (1023, "1023B"),
+            (852_000_000, "812.5MiB"),
+            (3 << 30, "3.0GiB"),
+        ] {
+            assert_eq!(show_room(bytes), shown);
         }
         assert!(parse_duration("30").is_err_and(|e| e.contains("unit")));
         assert!(parse_duration("999999999999999999d").is_err());

@@ -4,7 +4,7 @@
 use ampgate_recording::Store;
 
 use super::Check;
-use crate::config::Config;
+use crate::config::{Config, show_room};
 use crate::outer::fingerprint;
 use crate::upstream;
 
@@ -19,18 +19,24 @@ pub fn disk(config: &Config) -> Check {
         return Check::fail("disk", said);
     }
     match Store::open(&recording.directory, recording.reserve) {
-        Ok(store) => disk_of(&store),
+        Ok(store) => disk_of(&store, recording.low_space),
         Err(error) => Check::fail("disk", error.to_string()),
     }
 }
 
-/// Whether a new session's recording may begin.
-pub fn disk_of(store: &Store) -> Check {
-    match store.admit() {
-        Ok(()) => Check::ok(
+/// Whether a new session's recording may begin, and others after it.
+pub fn disk_of(store: &Store, low_space: u64) -> Check {
+    let dir = store.dir().display();
+    match store.admit().and_then(|()| store.free()) {
+        Ok(free) if free < low_space => Check::fail(
             "disk",
-            format!("{} has more than the reserve free", store.dir().display()),
+            format!(
+                "{dir} gets low: {} free, the alarm is at {} ([recording] low_space); make room before new sessions are refused",
+                show_room(free),
+                show_room(low_space)
+            ),
         ),
+        Ok(_) => Check::ok("disk", format!("{dir} has more than the reserve free")),
         Err(error) => Check::fail("disk", error.to_string()),
     }
 }
