@@ -240,7 +240,7 @@ fn every_file_of_a_tree_has_its_own_hash() {
     let mut runs = 0;
     for options in [
         &["-a"][..],
-        &["-rt"],
+        &["-rlt"],
         &["-aH"],
         &["-ac"],
         &["-aW"],

@@ -196,7 +196,7 @@ impl Indices {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)]
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
     use super::*;
 
     fn read<T>(bytes: &[u8], take: impl Fn(&mut Reader<'_>) -> Read<T>) -> T {
