@@ -180,7 +180,7 @@ fn two_hundred_transfers_of_64_mib() {
     }
 }
 
-/// 1 GiB by sftp, by scp and by scp of old, both ways: the right SHA-256 in the journal, and a recording under 1 MiB.
+/// 1 GiB by sftp, by scp, by scp of old and by rsync, both ways: the right SHA-256 in the journal, and a recording under 1 MiB.
 #[test]
 fn one_gib_by_every_transfer_leaves_a_hash_and_no_content() {
     let gateway = start();
@@ -199,6 +199,7 @@ fn one_gib_by_every_transfer_leaves_a_hash_and_no_content() {
         client.file("other", format!("get {there} {to}\n")),
     );
     let remote = format!("{host}:{there}");
+    let shell = format!("ssh -q {}", way.join(" "));
     for (program, args, direction) in [
         ("sftp", vec!["-b", &put, &host], "written"),
         ("sftp", vec!["-b", get.to_str().unwrap(), &host], "read"),
@@ -206,9 +207,14 @@ fn one_gib_by_every_transfer_leaves_a_hash_and_no_content() {
         ("scp", vec!["-s", &remote, &to], "read"),
         ("scp", vec!["-O", &from, &remote], "written"),
         ("scp", vec!["-O", &remote, &to], "read"),
+        ("rsync", vec!["-aW", &from, &remote], "written"),
+        ("rsync", vec!["-aW", &remote, &to], "read"),
     ] {
         let mut transfer = client.command(program);
-        transfer.args(&way).arg("-q").args(&args);
+        match program {
+            "rsync" => transfer.args(["-e", &shell]).args(&args),
+            _ => transfer.args(&way).arg("-q").args(&args),
+        };
         ampgate_tests::outcome::run_for(transfer, b"", Duration::from_secs(400)).good();
         gateway.quiet();
         let files = gateway.journal().into_iter();
@@ -247,6 +253,10 @@ fn ten_thousand_small_files_have_an_event_each() {
     }
     let (way, host) = client.way(Via::Jump, Land::Plain, &A);
     bed().inside(&A, "rm -rf /tmp/many").good();
+    let same = |a: &std::path::Path, b: &std::path::Path| {
+        let both = [a, b].map(|path| path.display().to_string());
+        run(command("diff", &["-r", &both[0], &both[1]]), b"").good();
+    };
     let copy = |from: &str, to: &str| {
         let mut scp = client.command("scp");
         scp.args(&way).args(["-q", "-r", from, to]);
@@ -254,16 +264,25 @@ fn ten_thousand_small_files_have_an_event_each() {
     };
     copy(&from.display().to_string(), &format!("{host}:/tmp/many"));
     copy(&format!("{host}:/tmp/many"), &back.display().to_string());
-    gateway.quiet();
-    let same = command(
-        "diff",
-        &[
-            "-r",
-            &from.display().to_string(),
-            &back.display().to_string(),
-        ],
+    same(&from, &back);
+    bed().inside(&A, "rm -rf /tmp/many").good();
+    fs::remove_dir_all(&back).unwrap();
+    let shell = format!("ssh -q {}", way.join(" "));
+    let sync = |from: &str, to: &str| {
+        let mut rsync = client.command("rsync");
+        rsync.args(["-a", "-e", &shell, from, to]);
+        ampgate_tests::outcome::run_for(rsync, b"", Duration::from_secs(400)).good();
+    };
+    sync(
+        &format!("{}/", from.display()),
+        &format!("{host}:/tmp/many/"),
     );
-    run(same, b"").good();
+    sync(
+        &format!("{host}:/tmp/many/"),
+        &format!("{}/", back.display()),
+    );
+    gateway.quiet();
+    same(&from, &back);
     let files = gateway.journal().into_iter();
     let files: Vec<_> = files
         .filter(|event| event["event"] == "file.closed")
@@ -272,7 +291,7 @@ fn ten_thousand_small_files_have_an_event_each() {
         let whole = files
             .iter()
             .filter(|file| file[direction] == "whole" && file["result"] == "ok");
-        assert_eq!(whole.count(), 10_000, "{direction}");
+        assert_eq!(whole.count(), 20_000, "{direction}");
     }
     bed().inside(&A, "rm -rf /tmp/many").good();
     closed_and_recorded(&gateway, 0);

@@ -446,3 +446,125 @@ fn an_scp_that_might_be_something_else_is_recorded_in_full() {
         assert!(seen.windows(6).any(|w| w == b"secret"), "{path}");
     }
 }
+
+/// rsync as operators use it: a tree up and down, once more after a change, and nothing of it in the recording.
+#[test]
+fn rsync_leaves_a_hash_for_each_file_and_no_content() {
+    let gateway = Gateway::start(|_| {});
+    let client = gateway.client("alice");
+    let tree = client.home().join("tree");
+    fs::create_dir_all(tree.join("below/deep")).unwrap();
+    for (name, content) in [
+        ("a", content()),
+        ("below/a.b", b"content of a small file".to_vec()),
+        ("below/deep/a b", vec![]),
+    ] {
+        fs::write(tree.join(name), content).unwrap();
+    }
+    let (way, host) = client.way(Via::Jump, Land::Plain, &A);
+    let shell = format!("ssh -q {}", way.join(" "));
+    let (from, there) = (
+        format!("{}/", tree.display()),
+        format!("{host}:/tmp/synced/"),
+    );
+    let back = format!("{}/", client.home().join("back").display());
+    bed().inside(&A, "rm -rf /tmp/synced && mkdir /tmp/synced && touch /tmp/synced/old && chown -R cloud-user /tmp/synced").good();
+    let sync = |args: &[&str]| {
+        let mut rsync = client.command("rsync");
+        rsync.args(["-e", &shell]).args(args);
+        run(rsync, b"").good();
+        gateway.quiet();
+    };
+    sync(&["-a", "--delete", &from, &there]);
+    sync(&["-aH", &there, &back]);
+    let files = events(&gateway, "file.closed");
+    for direction in ["written", "read"] {
+        for name in ["a", "below/a.b", "below/deep/a b"] {
+            let sum = sha256(&tree.join(name));
+            let told = files.iter().any(|file| {
+                file["protocol"] == "rsync"
+                    && file["name"] == name
+                    && file[direction] == "whole"
+                    && file[format!("{direction}_sha256")] == sum.as_str()
+            });
+            assert!(told, "{direction} {name}: {files:#?}");
+        }
+    }
+    assert_eq!(files.len(), 6);
+    let both = [&tree, &client.home().join("back")].map(|path| path.display().to_string());
+    let mut diff = Command::new("diff");
+    diff.arg("-r").args(&both);
+    run(diff, b"").good();
+    assert_ne!(bed().inside(&A, "ls /tmp/synced/old").code, Some(0));
+    for seen in gateway.seen() {
+        assert!(seen.stdout.len() < 10_000, "{:?}", seen.path);
+        assert!(!seen.stdout.windows(10).any(|w| w == b"content of"));
+    }
+    for closed in events(&gateway, "recording.closed") {
+        assert_eq!(closed["recorded"], closed["relayed"], "{closed}");
+    }
+    // What is there already does not pass again: no hash, and why.
+    let mut changed = content();
+    changed.extend_from_slice(b"and some more");
+    fs::write(tree.join("a"), changed).unwrap();
+    sync(&["-a", &from, &there]);
+    let files = events(&gateway, "file.closed");
+    let last = files.last().unwrap();
+    assert_eq!(
+        (&last["name"], &last["written"], &last["written_sha256"]),
+        (&"a".into(), &"partial".into(), &Value::Null)
+    );
+    let attributes = last["attributes"].as_str().unwrap();
+    assert!(attributes.contains("delta: "), "{attributes}");
+}
+
+/// A rule that speaks of files wherever they lie ends the channel before their content passes; one that speaks of the path,
+/// and options that are not read, make it an ordinary command.
+#[test]
+fn an_rsync_of_a_denied_path_is_ended_or_recorded_in_full() {
+    const KEYS: &str = r#"
+@id("keys") forbid (principal, action in [Action::"read", Action::"write"], resource) when { context.path like "*.secret" };
+"#;
+    let gateway = Gateway::start(|setup| setup.policy += &format!("{CERTS}{KEYS}"));
+    bed()
+        .inside(
+            &A,
+            "mkdir -p /var/lib/octavia/certs /tmp/some && echo secret-of-a-tenant | tee /tmp/some/b.secret /tmp/some/a >/var/lib/octavia/certs/f",
+        )
+        .good();
+    let client = gateway.client("alice");
+    let rsync = |land: Land, args: &[&str]| {
+        let (way, host) = client.way(Via::Jump, land, &A);
+        let shell = format!("ssh -q {}", way.join(" "));
+        let mut rsync = client.command("rsync");
+        rsync.args(["-e", &shell]);
+        rsync.args(args.iter().map(|arg| arg.replace("HOST", &host)));
+        let said = run(rsync, b"");
+        gateway.quiet();
+        said
+    };
+    let home = client.home().display().to_string();
+    let down = rsync(Land::Plain, &["-a", "HOST:/tmp/some", &home]);
+    assert_ne!(down.code, Some(0));
+    assert!(down.err().contains("/tmp/some/b.secret"), "{down:?}");
+    assert!(!client.home().join("some/b.secret").exists());
+    let mine = client.file("mine.secret", b"mine").display().to_string();
+    let up = rsync(Land::Plain, &["-a", &mine, "HOST:/tmp/some/"]);
+    assert!(up.err().contains("/tmp/some/mine.secret"), "{up:?}");
+    bed().inside(&A, "test ! -e /tmp/some/mine.secret").good();
+    let refused = events(&gateway, "path.refused");
+    assert!(
+        refused.len() == 2
+            && refused
+                .iter()
+                .all(|r| r["rules"].to_string().contains("keys"))
+    );
+    for (options, path) in [("-a", "/var/lib/octavia/certs/f"), ("-aX", "/tmp/some/a")] {
+        rsync(Land::Root, &[options, &format!("HOST:{path}"), &home]).good();
+        let seen = gateway.seen().into_iter().map(|seen| seen.stdout);
+        let recorded = seen
+            .filter(|bytes| bytes.windows(18).any(|w| w == b"secret-of-a-tenant"))
+            .count();
+        assert!(recorded > 0, "{path}");
+    }
+}

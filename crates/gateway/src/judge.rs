@@ -1,9 +1,9 @@
 //! In: a request with paths, the policy, and the amphora's word on where a path leads. Out: the paths as they may go on.
 //! Never: believes the letters of a path alone, or the amphora alone: both must be allowed.
 
-use ampgate_access::{Action, Grant, Why};
+use ampgate_access::{Action, Grant, Refusal, Why};
 use ampgate_transfer::{
-    Asked, Command, Direction, Follow, Named, Need, Place, Status, absolute, last_of,
+    Asked, Command, Direction, Follow, Named, Need, Place, RsyncCommand, Status, absolute, last_of,
 };
 use jiff::Timestamp;
 use russh::{ChannelWriteHalf, client};
@@ -11,6 +11,7 @@ use russh::{ChannelWriteHalf, client};
 use crate::gateway::Gateway;
 use crate::live::LiveSession;
 use crate::sentence::Trouble;
+use crate::story;
 use crate::transfer::Transfer;
 
 /// What does not go on.
@@ -216,28 +217,79 @@ impl Judge<'_> {
 /// Whether an scp of old is read as one. Its paths are for a shell on the amphora, and nobody can ask where they lead: what
 /// is out of reach by its letters is an ordinary command, recorded in full, and allowed by `exec` alone.
 pub fn scp(gateway: &Gateway, grant: &Grant, command: &Command) -> bool {
-    let path = command.path.as_str();
+    let action = moves(command.direction);
+    in_reach(gateway, grant, &command.path, &[action])
+}
+
+/// The same for an rsync; it removes files too, where it is told to.
+pub fn rsync(gateway: &Gateway, grant: &Grant, command: &RsyncCommand) -> bool {
+    let mut actions = vec![moves(command.direction)];
+    if command.deletes {
+        actions.push(Action::Delete);
+    }
+    in_reach(gateway, grant, &command.path, &actions)
+}
+
+/// Below the path of an rsync lie its files, of which a rule may speak without speaking of the path: what it forbids ends
+/// the channel before the name, or the wish for the file, goes on. Nobody can know that of a relative path.
+pub fn named(
+    gateway: &Gateway,
+    live: &LiveSession,
+    command: &RsyncCommand,
+    names: Vec<Vec<u8>>,
+) -> Result<(), Trouble> {
+    let (rules, now) = (gateway.rules(), Timestamp::now());
+    let action = moves(command.direction);
+    for place in names.iter().filter_map(|name| command.place(name)) {
+        let path = String::from_utf8_lossy(&place);
+        let decided = rules.policy.decide_file(&live.grant, action, &path, now);
+        let Some(refusal) = decided.err().filter(is_forbidden) else {
+            continue;
+        };
+        let by = refusal.rules().iter().map(ToString::to_string);
+        let denied = Denied {
+            action,
+            written: place.clone(),
+            real: place.clone(),
+            rules: by.chain(refusal.errors().iter().cloned()).collect(),
+        };
+        story::refused(gateway, live, "rsync", action.as_str(), &denied)?;
+        return Err(Trouble::Path {
+            action,
+            path: path.escape_debug().to_string(),
+        });
+    }
+    Ok(())
+}
+
+fn in_reach(gateway: &Gateway, grant: &Grant, path: &str, actions: &[Action]) -> bool {
     if path.split('/').any(|part| part == "..") {
         return false;
     }
     if !path.starts_with('/') {
         return true;
     }
-    let action = match command.direction {
-        Direction::FromAmphora => Action::Read,
-        Direction::ToAmphora => Action::Write,
-    };
     let letters = absolute(b"/", path.as_bytes());
     let path = String::from_utf8_lossy(&letters);
     let (rules, now) = (gateway.rules(), Timestamp::now());
-    let file = rules.policy.decide_file(grant, action, &path, now);
+    let each = actions
+        .iter()
+        .map(|action| rules.policy.decide_file(grant, *action, &path, now));
     let below = rules.policy.decide_below(grant, &path, now);
-    // Who may exec need not be permitted sftp. What a rule forbids is another matter.
-    [file, below].into_iter().all(|decided| {
-        decided
-            .err()
-            .is_none_or(|refusal| refusal.why() == Why::NotPermitted)
-    })
+    each.chain([below])
+        .all(|decided| decided.err().is_none_or(|refusal| !is_forbidden(&refusal)))
+}
+
+/// Who may exec need not be permitted sftp. What a rule forbids is another matter.
+fn is_forbidden(refusal: &Refusal) -> bool {
+    refusal.why() != Why::NotPermitted
+}
+
+fn moves(direction: Direction) -> Action {
+    match direction {
+        Direction::FromAmphora => Action::Read,
+        Direction::ToAmphora => Action::Write,
+    }
 }
 
 fn action(need: Need) -> Action {

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use ampgate_access::{AmphoraId, LandingFailure, SessionId};
+use ampgate_access::{Action, AmphoraId, LandingFailure, SessionId};
 
 use crate::diagnosis::Unreached;
 
@@ -89,6 +89,11 @@ pub enum Trouble {
         "the file transfer ends, because it is not understood: {0}; try another client, or scp -O"
     )]
     Transfer(String),
+    /// Of a file transfer in which nothing can be refused by itself.
+    #[error(
+        "the policy does not allow you to {action} {path}: the transfer ends there; leave that file out, or ask the gateway's administrators"
+    )]
+    Path { action: Action, path: String },
     #[error(
         "a fault of the gateway itself ended this session, and no other; tell whoever runs it to look for \"panicked\" in its log"
     )]
@@ -101,6 +106,7 @@ impl Trouble {
         match self {
             Self::Recorder { .. } | Self::TooLarge(_) | Self::Fault => 254,
             Self::Denied(_)
+            | Self::Path { .. }
             | Self::Landing(_)
             | Self::NotOffered(_)
             | Self::Draining
@@ -143,6 +149,7 @@ impl Trouble {
             Self::Landed(_) => "landing-failed",
             Self::Broken(_) => "connection-broken",
             Self::Transfer(_) => "transfer-not-understood",
+            Self::Path { .. } => "path-denied",
             Self::Fault => "gateway-fault",
         }
     }

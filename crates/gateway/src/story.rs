@@ -2,7 +2,7 @@
 //! Never: content; a control character in a line.
 
 use ampgate_audit::Event;
-use ampgate_transfer::{Asked, Happened, ScpFile, Sum};
+use ampgate_transfer::{Happened, RsyncFile, ScpFile, Sum};
 
 use crate::gateway::Gateway;
 use crate::judge::Denied;
@@ -105,15 +105,57 @@ pub fn scp(
     is_read: bool,
     file: ScpFile,
 ) -> Result<(), Trouble> {
+    let moved = Moved {
+        protocol: "scp",
+        path,
+        name: &file.name,
+        is_read,
+        attributes: format!("mode {}", file.mode),
+        result: file.result,
+    };
+    told(gateway, live, moved, file.sum)
+}
+
+/// A file of an rsync.
+pub fn rsync(
+    gateway: &Gateway,
+    live: &LiveSession,
+    path: &str,
+    is_read: bool,
+    file: RsyncFile,
+) -> Result<(), Trouble> {
+    let moved = Moved {
+        protocol: "rsync",
+        path,
+        name: &file.name,
+        is_read,
+        attributes: file.attributes,
+        result: file.result,
+    };
+    told(gateway, live, moved, file.sum)
+}
+
+/// A file that a command moved.
+struct Moved<'f> {
+    protocol: &'static str,
+    path: &'f str,
+    name: &'f [u8],
+    is_read: bool,
+    attributes: String,
+    result: &'static str,
+}
+
+fn told(gateway: &Gateway, live: &LiveSession, file: Moved<'_>, sum: Sum) -> Result<(), Trouble> {
     let (user, amphora, landing) = who(live);
-    let (read, written) = match is_read {
-        true => (Some(file.sum), None),
-        false => (None, Some(file.sum)),
+    let (read, written) = match file.is_read {
+        true => (Some(sum), None),
+        false => (None, Some(sum)),
     };
     let line = format!(
-        "scp: {} ({}): {}{}",
-        shown(path.as_bytes()),
-        shown(&file.name),
+        "{}: {} ({}): {}{}",
+        file.protocol,
+        shown(file.path.as_bytes()),
+        shown(file.name),
         sums(read.as_ref(), written.as_ref()),
         file.result
     );
@@ -125,17 +167,17 @@ pub fn scp(
             user,
             amphora,
             landing,
-            protocol: "scp".into(),
-            path: path.into(),
-            name: Some(file.name.as_slice().into()),
-            flags: if is_read { "read" } else { "write" }.into(),
+            protocol: file.protocol.into(),
+            path: file.path.into(),
+            name: Some(file.name.into()),
+            flags: if file.is_read { "read" } else { "write" }.into(),
             bytes_read: read.bytes,
             read: read.completeness.map(Into::into),
             read_sha256: read.sha256.map(Into::into),
             bytes_written: written.bytes,
             written: written.completeness.map(Into::into),
             written_sha256: written.sha256.map(Into::into),
-            attributes: Some(format!("mode {}", file.mode).into()),
+            attributes: Some(file.attributes.into()),
             result: file.result.into(),
         },
     );
@@ -146,13 +188,13 @@ pub fn scp(
 pub fn refused(
     gateway: &Gateway,
     live: &LiveSession,
-    asked: &Asked,
+    protocol: &str,
+    operation: &str,
     denied: &Denied,
 ) -> Result<(), Trouble> {
     let (user, amphora, landing) = who(live);
     let line = format!(
-        "sftp: {} {} refused: the policy does not allow {} of {}",
-        asked.operation(),
+        "{protocol}: {operation} {} refused: the policy does not allow {} of {}",
         shown(&denied.written),
         denied.action,
         shown(&denied.real)
@@ -165,7 +207,7 @@ pub fn refused(
             user,
             amphora,
             landing,
-            operation: asked.operation().into(),
+            operation: operation.into(),
             action: denied.action.as_str().into(),
             path: denied.written.as_slice().into(),
             real,

@@ -1,4 +1,4 @@
-//! In: the bytes of an sftp channel or of an scp, both ways. Out: the same, each operation decided, journalled, recorded.
+//! In: the bytes of an sftp channel, of an scp or of an rsync, both ways. Out: the same, each operation decided, journalled, recorded.
 //! Never: lets a request with a path on undecided, or takes the next one before.
 
 use std::collections::VecDeque;
@@ -8,7 +8,8 @@ use std::time::Duration;
 use ampgate_access::{Ask, Grant};
 use ampgate_recording::Stream;
 use ampgate_transfer::{
-    Command, Direction, FromAmphora, FromClient, Malformed, Scp, Sftp, Status, Understood,
+    Command, Direction, FromAmphora, FromClient, Malformed, Rsync, RsyncCommand, Scp, Sftp, Status,
+    Understood,
 };
 use bytes::Bytes;
 use russh::{ChannelWriteHalf, client};
@@ -47,6 +48,7 @@ struct State {
 enum Protocol {
     Sftp(Box<Sftp>),
     Scp(Box<Scp>, Command),
+    Rsync(Box<Rsync>, RsyncCommand),
 }
 
 impl Transfer {
@@ -55,11 +57,7 @@ impl Transfer {
         let protocol = match &asked.ask {
             Ask::Sftp => Protocol::Sftp(Box::default()),
             Ask::Exec(command) if asked.terminal.is_none() => {
-                let command = Command::parse(command)?;
-                judge::scp(gateway, grant, &command).then(|| {
-                    let scp = Scp::new(command.direction);
-                    Protocol::Scp(Box::new(scp), command)
-                })?
+                Self::command(gateway, grant, command)?
             }
             Ask::Exec(_) | Ask::Shell => return None,
         };
@@ -74,6 +72,16 @@ impl Transfer {
             answered: Notify::new(),
             moved: Notify::new(),
         })
+    }
+
+    fn command(gateway: &Gateway, grant: &Grant, command: &[u8]) -> Option<Protocol> {
+        if let Some(command) = RsyncCommand::parse(command) {
+            return judge::rsync(gateway, grant, &command)
+                .then(|| Protocol::Rsync(Box::new(Rsync::new(&command)), command));
+        }
+        let command = Command::parse(command)?;
+        judge::scp(gateway, grant, &command)
+            .then(|| Protocol::Scp(Box::new(Scp::new(command.direction)), command))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -129,10 +137,11 @@ impl Transfer {
                     }
                 }
                 Protocol::Scp(scp, _) => {
-                    pieces.extend(scp.amphora(data).into_iter().map(|run| match run {
-                        Understood::Content(bytes) => Piece::Understood(bytes),
-                        Understood::Other(bytes) => Piece::Data(Stream::Stdout, bytes),
-                    }));
+                    pieces.extend(scp.amphora(data).into_iter().map(piece));
+                    Ok(())
+                }
+                Protocol::Rsync(rsync, _) => {
+                    pieces.extend(rsync.amphora(data).into_iter().map(piece));
                     Ok(())
                 }
             }
@@ -159,7 +168,12 @@ impl Transfer {
                         scp.client(data.clone());
                         Some(FromClient::Pass(std::mem::take(&mut data)))
                     }
-                    Protocol::Scp(..) => None,
+                    Protocol::Rsync(rsync, command) if !data.is_empty() => {
+                        rsync.client(data.clone());
+                        judge::named(&self.gateway, live, command, rsync.named())?;
+                        Some(FromClient::Pass(std::mem::take(&mut data)))
+                    }
+                    Protocol::Scp(..) | Protocol::Rsync(..) => None,
                 }
             };
             self.tell(live)?;
@@ -186,7 +200,8 @@ impl Transfer {
                                 None => sftp.impossible(asked.clone(), &no.status),
                             });
                             if let Some(denied) = &no.denied {
-                                story::refused(&self.gateway, live, &asked, denied)?;
+                                let operation = asked.operation();
+                                story::refused(&self.gateway, live, "sftp", operation, denied)?;
                             }
                             self.tell(live)?;
                             if let Some(packet) = packet {
@@ -202,7 +217,7 @@ impl Transfer {
     fn sftp<T>(&self, act: impl FnOnce(&mut Sftp) -> T) -> Option<T> {
         match &mut self.state().protocol {
             Protocol::Sftp(sftp) => Some(act(sftp)),
-            Protocol::Scp(..) => None,
+            Protocol::Scp(..) | Protocol::Rsync(..) => None,
         }
     }
 
@@ -260,6 +275,7 @@ impl Transfer {
         match &mut self.state().protocol {
             Protocol::Sftp(sftp) => sftp.finish(),
             Protocol::Scp(scp, _) => scp.finish(),
+            Protocol::Rsync(rsync, _) => rsync.finish(),
         }
         self.tell(live)
     }
@@ -279,8 +295,22 @@ impl Transfer {
                     story::scp(&self.gateway, live, &command.path, read, file)?;
                 }
             }
+            Protocol::Rsync(rsync, command) => {
+                for file in rsync.happened() {
+                    let read = command.direction == Direction::FromAmphora;
+                    story::rsync(&self.gateway, live, &command.path, read, file)?;
+                }
+            }
         }
         Ok(())
+    }
+}
+
+/// Content is accounted for; all the rest is recorded.
+fn piece(run: Understood) -> Piece {
+    match run {
+        Understood::Content(bytes) => Piece::Understood(bytes),
+        Understood::Other(bytes) => Piece::Data(Stream::Stdout, bytes),
     }
 }
 

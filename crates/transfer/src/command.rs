@@ -46,14 +46,19 @@ impl Command {
             }
             word = words.next()?;
         }
-        let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
-        let good = !word.is_empty() && word.chars().all(plain) && words.next().is_none();
+        let good = is_plain(word) && words.next().is_none();
         good.then_some(Self {
             direction: direction?,
             recursive,
             path: word.to_owned(),
         })
     }
+}
+
+/// Whether a path is one, and means the same to every shell.
+pub(crate) fn is_plain(path: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
+    !path.is_empty() && path.chars().all(plain)
 }
 
 #[cfg(test)]

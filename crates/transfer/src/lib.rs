@@ -15,6 +15,7 @@ mod request;
 mod sftp;
 
 mod command;
+mod rsync;
 mod scp;
 
 pub use asked::{Asked, Follow, Named, Need, Place};
@@ -24,5 +25,6 @@ pub use error::Malformed;
 pub use frame::LONGEST_PACKET;
 pub use happened::{Change, ClosedFile, Happened};
 pub use path::{Last, absolute, last_of};
+pub use rsync::{Rsync, RsyncCommand, RsyncFile};
 pub use scp::{Scp, ScpFile, Understood};
 pub use sftp::{FromAmphora, FromClient, MAX_OUTSTANDING, Sftp, Status};
