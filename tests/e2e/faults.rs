@@ -435,7 +435,7 @@ fn no_plaintext_of_a_sealed_session_is_ever_on_the_disk() {
         unmount(&aside);
         mount(&["-o", "loop"], &image, &setup.dir);
         seal_to(setup, &[1], 1);
-        setup.set("recording", "input = \"always\"");
+        setup.set("recording", "input = \"echoed\"");
     });
     // Numbers that no command line holds.
     let (shown, typed) = (

@@ -245,17 +245,17 @@ fn what_editors_tables_and_bars_showed_is_found() {
         ssh.arg(command);
         talk(&ssh, "24x100", lines).good();
     };
-    // The word is put together in the editor: its second half is there first.
+    // Of the line the editor draws what changed, a letter at a time, beside what stood there before.
     terminal(
-        r"rm -f /tmp/notes; printf 'fatale Zeile\n' >/tmp/notes; export TERM=xterm; vi -u NONE -n /tmp/notes",
+        r"printf '가가 Zeile\n' >/tmp/notes; export TERM=xterm LANG=C.UTF-8; vi -u NONE -n --cmd 'set encoding=utf-8' /tmp/notes",
         &[
-            "expect fatale",
-            r"send :set nocompatible\r",
-            "send ix",
-            r"send 치명\x1b",
-            r"send 0xofinished\x1b",
-            "expect finished",
-            r"send :wq\r",
+            "expect Zeile",
+            "send R",
+            "send 치",
+            "expect 치",
+            "send 명",
+            "expect 명",
+            r"send \x1b:q!\r",
         ],
     );
     terminal(
@@ -280,7 +280,7 @@ fn what_editors_tables_and_bars_showed_is_found() {
         })
         .filter(|line| line.starts_with('['))
         .collect();
-    for needle in ["치명fatale Zeile", "sleep 987654321", "# 100.0%"] {
+    for needle in ["치명 Zeile", "sleep 987654321", "# 100.0%"] {
         let shown = finds(&["--user", "alice", needle, &store]);
         assert!(
             shown.iter().any(|find| find["at"] != 0.0),
@@ -288,9 +288,7 @@ fn what_editors_tables_and_bars_showed_is_found() {
         );
     }
     assert!(
-        !events
-            .iter()
-            .any(|event| event.contains("치명fatale Zeile")),
+        !events.iter().any(|event| event.contains("치명 Zeile")),
         "the editor wrote its line in one piece: nothing was shown"
     );
 }
