@@ -74,6 +74,12 @@ impl Overseen {
         })
     }
 
+    /// Whether this is the same amphora, of the same load balancer in the same project.
+    pub fn is_at(&self, amphora: &Amphora) -> bool {
+        let (here, there) = (&self.amphora.load_balancer, &amphora.load_balancer);
+        self.amphora.id == amphora.id && here.id == there.id && here.project == there.project
+    }
+
     /// The amphora.
     pub fn amphora(&self) -> &Arc<Amphora> {
         &self.amphora
@@ -167,7 +173,8 @@ impl Policy {
             return Err(Refusal::of(Why::Mismatch));
         }
         let of = match now_known {
-            Some(amphora) if amphora.id == right.of.amphora.id => {
+            // An id that serves another load balancer now is another place: what was recorded was the first one's.
+            Some(amphora) if right.of.is_at(amphora) => {
                 &Overseen::known(Arc::clone(amphora), right.of.landing)
             }
             _ => &right.of,

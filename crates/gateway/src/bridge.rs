@@ -545,18 +545,19 @@ async fn gone(client: &Client<'_>) -> Stop {
 
 /// Passes on what the gateway has to say meanwhile; a client that reads nothing misses it, the recording does not.
 async fn notices(live: &LiveSession, client: &Client<'_>, pty: bool) -> Stop {
-    let mut notices = live.notices();
-    while notices.changed().await.is_ok() {
-        let notice = notices.borrow_and_update().clone();
-        if let Err(trouble) = live.recorder.marker(&notice) {
-            return Stop::Trouble(trouble);
+    loop {
+        let notices = live.noticed().await;
+        let mut lines = Vec::new();
+        for notice in &notices {
+            if let Err(trouble) = live.recorder.marker(notice) {
+                return Stop::Trouble(trouble);
+            }
+            lines.extend(tell::line(pty, notice));
         }
-        let line = tell::line(pty, &notice);
-        live.screen.output(&line);
-        let said = client.output(Stream::Stderr, line.into());
+        live.screen.output(&lines);
+        let said = client.output(Stream::Stderr, lines.into());
         let _ = tokio::time::timeout(LAST_WORDS, said).await;
     }
-    std::future::pending().await
 }
 
 fn is_bulk(message: &ChannelMsg) -> bool {

@@ -22,6 +22,7 @@ use tokio::net::{UnixListener, UnixStream};
 use crate::doctor::{self, Check};
 use crate::gateway::Gateway;
 use crate::sentence::Trouble;
+use crate::wish::Reason;
 
 pub use archive::Order;
 pub use hostkeys::{HostKeys, PinRow};
@@ -275,7 +276,7 @@ fn is_own(uid: u32) -> bool {
     uid == 0 || uid == rustix::process::geteuid().as_raw()
 }
 
-fn may(gateway: &Gateway, uid: u32) -> bool {
+pub fn may(gateway: &Gateway, uid: u32) -> bool {
     is_own(uid)
         || gateway
             .config()
@@ -344,18 +345,27 @@ async fn answer(gateway: &Arc<Gateway>, admin: &Admin, request: Request) -> Answ
                 },
             }
         }
-        Request::Kill { session, reason } => match watch::find(gateway, &session) {
-            Err(text) => Answer::Error { text },
-            Ok(live) => {
-                live.end(Trouble::Killed {
-                    by: name_of(admin.uid),
-                    why: reason,
-                });
-                Answer::Done {
-                    text: format!("session {} ends", live.session),
+        Request::Kill { session, reason } => {
+            let parsed = watch::find(gateway, &session)
+                .and_then(|live| Reason::parse(&reason).map(|why| (live, why)));
+            match parsed {
+                Err(text) => Answer::Error { text },
+                Ok((live, why)) => {
+                    let first = live.end(Trouble::Killed {
+                        by: name_of(admin.uid),
+                        why: why.into_text(),
+                    });
+                    match first {
+                        true => Answer::Done {
+                            text: format!("session {} ends", live.session),
+                        },
+                        false => Answer::Error {
+                            text: format!("session {} is ending already", live.session),
+                        },
+                    }
                 }
             }
-        },
+        }
         // It holds the connection, and is taken before.
         Request::Watch { session, .. } => Answer::Error {
             text: no_such(&session),

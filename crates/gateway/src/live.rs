@@ -18,6 +18,9 @@ use crate::screens::LiveScreen;
 use crate::sentence::Trouble;
 use crate::session::Visit;
 
+/// Notices that wait for an operator who reads nothing; more than can watch a session.
+const UNTOLD: usize = 512;
+
 /// A session between its grant and its seal.
 pub struct LiveSession {
     pub session: SessionId,
@@ -30,8 +33,8 @@ pub struct LiveSession {
     bytes_in: AtomicU64,
     /// The order to end, and why. The first one stands.
     order: watch::Sender<Option<Trouble>>,
-    /// The newest thing that the operator should know while the session goes on.
-    notice: watch::Sender<String>,
+    /// What the operator should know while the session goes on, and was not told yet.
+    notices: watch::Sender<Vec<String>>,
 }
 
 /// A place on the list, which is given up however the session's task ends: also by a panic.
@@ -79,7 +82,7 @@ impl LiveSession {
             about,
             bytes_in: AtomicU64::new(0),
             order: watch::Sender::new(None),
-            notice: watch::Sender::new(String::new()),
+            notices: watch::Sender::default(),
         });
         visit.gateway.journal(
             Some(live.session),
@@ -119,19 +122,33 @@ impl LiveSession {
         })
     }
 
-    /// What was announced before anybody listened is heard too.
-    pub fn notices(&self) -> watch::Receiver<String> {
-        let mut notices = self.notice.subscribe();
-        if !notices.borrow().is_empty() {
-            notices.mark_changed();
-        }
-        notices
+    /// Waits until there is something to tell. What was announced before anybody listened counts too.
+    pub async fn noticed(&self) -> Vec<String> {
+        let mut notices = self.notices.subscribe();
+        // The sender is here, so this ends only with something to tell.
+        let _ = notices.wait_for(|all| !all.is_empty()).await;
+        drop(notices);
+        self.untold()
+    }
+
+    /// What nobody has told yet.
+    pub fn untold(&self) -> Vec<String> {
+        let mut taken = Vec::new();
+        self.notices.send_if_modified(|all| {
+            taken = std::mem::take(all);
+            false
+        });
+        taken
     }
 
     /// Tells the operator something without ending the session.
     pub fn announce(&self, what: &str) {
-        self.notice
-            .send_replace(format!("ampgate: {what}. session {}", self.session));
+        let notice = format!("ampgate: {what}. session {}", self.session);
+        self.notices.send_modify(|all| {
+            if all.len() < UNTOLD {
+                all.push(notice);
+            }
+        });
     }
 
     pub fn took_input(&self, bytes: usize) {

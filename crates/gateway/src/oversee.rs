@@ -184,11 +184,14 @@ impl Overseer {
     /// They may not.
     pub async fn kill(&self, word: &SessionWord, why: Reason) -> Result<SessionId, Trouble> {
         let (live, right) = self.live(word, Action::Kill).await?;
-        live.end(Trouble::Killed {
+        let first = live.end(Trouble::Killed {
             by: right.principal().name().to_string(),
             why: why.into_text(),
         });
-        Ok(right.session())
+        match first {
+            true => Ok(right.session()),
+            false => Err(Trouble::NotOffered("it is ending already".to_owned())),
+        }
     }
 
     /// Whether a right would be given again, to the person and for the amphora as they are now; and whether the gateway goes
@@ -197,9 +200,10 @@ impl Overseer {
     /// # Errors
     /// Why not, in a sentence.
     pub async fn still(&self, right: &Oversight) -> Result<(), String> {
-        if self.gateway.is_draining() {
-            return Err("the gateway is shutting down".to_owned());
-        }
+        // Also when nothing can be written down any more: nobody looks then.
+        self.gateway
+            .takes_sessions()
+            .map_err(|why| why.to_string())?;
         let rules = self.gateway.rules();
         let now = Timestamp::now();
         let people = &self.gateway.people;
@@ -266,8 +270,11 @@ impl Overseer {
 async fn where_it_is(rules: &Rules, live: &LiveSession) -> Overseen {
     let known = live.grant.amphora();
     let amphora = rules.inventory.by_id(&known.id).await.ok().flatten();
-    let amphora = amphora.unwrap_or_else(|| Arc::clone(known));
-    Overseen::known(amphora, live.grant.landing())
+    let here = Overseen::known(Arc::clone(known), live.grant.landing());
+    match amphora {
+        Some(amphora) if here.is_at(&amphora) => Overseen::known(amphora, live.grant.landing()),
+        _ => here,
+    }
 }
 
 /// The same of a session in the index. None where too little is known: that is a refusal.

@@ -35,6 +35,8 @@ const IDLE: Duration = Duration::from_secs(2);
 /// Recordings that are played, or sent, at the same time. Each playing may take a core.
 const MOST_PLAYED: usize = 2;
 const MOST_SENT: usize = 16;
+/// A player that draws nothing and gets no key for so long is left.
+const FORGOTTEN: Duration = Duration::from_secs(600);
 /// The largest recording that is played here: it is read once before, and again for each step back.
 const LARGEST: u64 = 256 << 20;
 
@@ -66,6 +68,7 @@ pub async fn run(
         playable(&gateway.name, &row, &path).await?;
     }
     let mut written = Written::begin(overseer, &right, &row, how);
+    gateway.takes_sessions()?;
     let over = match window {
         Some(window) => play(overseer, &right, down, path, window).await,
         None => send(overseer, &right, down, path).await,
@@ -237,7 +240,20 @@ async fn send(
             _ => return over("complete", sent),
         };
         let length = chunk.len() as u64;
-        match tokio::time::timeout(STUCK, down.write.data_bytes(chunk)).await {
+        let write = tokio::time::timeout(STUCK, down.write.data_bytes(chunk));
+        tokio::pin!(write);
+        // A client that takes little keeps no right by that.
+        let taken = loop {
+            tokio::select! {
+                taken = &mut write => break taken,
+                _ = review.tick() => {
+                    if overseer.still(right).await.is_err() {
+                        return over("no longer allowed", sent);
+                    }
+                }
+            }
+        };
+        match taken {
             Ok(Ok(())) => sent += length,
             Ok(Err(_)) => return over("left", sent),
             Err(_) => return over("takes nothing", sent),
@@ -312,6 +328,7 @@ async fn play(
     review.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut bytes = 0;
     let mut show = ENTER.to_owned();
+    let mut touched = Instant::now();
     let reason = loop {
         if !show.is_empty() {
             let drawing = std::mem::take(&mut show);
@@ -324,21 +341,31 @@ async fn play(
         }
         tokio::select! {
             drawing = drawn.recv() => match drawing {
-                Some(drawing) => show = drawing,
+                Some(drawing) => {
+                    touched = Instant::now();
+                    show = drawing;
+                }
                 None => break "complete",
             },
             touch = down.read.next() => match touch {
                 Touch::Gone => break "left",
                 Touch::Size(size) => window.store(packed(size), Ordering::Relaxed),
                 // Keys that nobody has taken yet are enough; more of them are dropped.
-                Touch::Keys(typed) => match pressed.try_send(typed) {
-                    Ok(()) | Err(TrySendError::Full(_)) => {}
-                    Err(TrySendError::Disconnected(_)) => break "complete",
-                },
+                Touch::Keys(typed) => {
+                    touched = Instant::now();
+                    match pressed.try_send(typed) {
+                        Ok(()) | Err(TrySendError::Full(_)) => {}
+                        Err(TrySendError::Disconnected(_)) => break "complete",
+                    }
+                }
             },
             _ = review.tick() => {
                 if overseer.still(right).await.is_err() {
                     break "no longer allowed";
+                }
+                // A forgotten one holds one of few places.
+                if touched.elapsed() > FORGOTTEN {
+                    break "forgotten";
                 }
             }
         }

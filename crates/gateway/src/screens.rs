@@ -22,8 +22,16 @@ const FRAME: Duration = Duration::from_millis(50);
 const UNWATCHED: Duration = Duration::from_millis(250);
 /// For each moment of work so many of rest.
 const REST: u32 = 4;
-/// What one look may take for the sessions that nobody watches.
+/// What one look may take for the sessions that are watched, and for those that nobody watches.
 const BUDGET: Duration = Duration::from_millis(50);
+/// What one session may take of it: a byte or two can cost a terminal as much as a screen of text.
+const LONGEST: Duration = Duration::from_millis(20);
+/// So many bytes are drawn between two looks at the time.
+const STEP: usize = 64;
+/// The newest bytes, which are drawn in any case: a picture that is not exact is at least not old.
+const NEWEST: u64 = 4 << 10;
+/// The longest rest.
+const MOST_REST: Duration = Duration::from_millis(500);
 
 /// So much output waits at most: it paints a terminal full of text many times over.
 const MOST: usize = 256 << 10;
@@ -158,6 +166,23 @@ impl LiveScreen {
     }
 }
 
+/// How long drawing may take.
+struct Pace {
+    begun: Instant,
+    /// Where in the output the part begins that is drawn in any case.
+    newest: u64,
+}
+
+impl Pace {
+    /// How many bytes are not drawn from here on: none while there is time.
+    fn skips(&self, at: u64) -> usize {
+        if self.begun.elapsed() <= LONGEST {
+            return 0;
+        }
+        usize::try_from(self.newest.saturating_sub(at)).unwrap_or(usize::MAX)
+    }
+}
+
 /// What was drawn so far.
 struct Drawn {
     pty: bool,
@@ -181,8 +206,14 @@ impl Drawn {
     }
 
     fn begin_anew(&mut self) {
-        self.screen = None;
+        self.forget();
         self.failures = self.failures.saturating_add(1);
+    }
+
+    /// With the table of characters: a new terminal's begins anew.
+    fn forget(&mut self) {
+        self.screen = None;
+        self.clusters = Arc::default();
     }
 
     fn fits(&self) -> bool {
@@ -196,6 +227,11 @@ impl Drawn {
             mut sizes,
             lost,
         } = taken;
+        let end = start + pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        let pace = Pace {
+            begun: Instant::now(),
+            newest: end.saturating_sub(NEWEST),
+        };
         let mut at = start;
         let mut resync = lost > 0;
         if resync {
@@ -212,13 +248,13 @@ impl Drawn {
             {
                 let before = usize::try_from(place.saturating_sub(at)).unwrap_or(0);
                 let (first, rest) = bytes.split_at(before.min(bytes.len()));
-                self.output(first, &mut resync);
+                self.output(first, at, &mut resync, &pace);
                 at += first.len() as u64;
                 bytes = rest;
                 self.resize(size);
                 sizes.pop_front();
             }
-            self.output(bytes, &mut resync);
+            self.output(bytes, at, &mut resync, &pace);
             at += bytes.len() as u64;
         }
         for (_, size) in sizes {
@@ -227,20 +263,39 @@ impl Drawn {
     }
 
     /// After a gap the text begins with the next line or sequence: what is before belongs to something that was lost.
-    fn output(&mut self, bytes: &[u8], resync: &mut bool) {
-        if bytes.is_empty() || !self.fits() {
+    fn output(&mut self, mut bytes: &[u8], mut at: u64, resync: &mut bool, pace: &Pace) {
+        if !self.fits() {
             return;
         }
-        let mut bytes = bytes;
-        if std::mem::take(resync) {
-            let begin = bytes.iter().position(|b| matches!(b, b'\n' | 0x1b));
-            bytes = bytes.get(begin.unwrap_or(0)..).unwrap_or_default();
+        let before = self.screen.as_ref().map_or(0, |screen| screen.failures);
+        while !bytes.is_empty() {
+            let skipped = pace.skips(at).min(bytes.len());
+            if skipped > 0 {
+                self.passed_over += skipped as u64;
+                self.terminal().resync();
+                *resync = true;
+            }
+            let rest = bytes.get(skipped..).unwrap_or_default();
+            let begin = match std::mem::take(resync) && !rest.is_empty() {
+                true => rest
+                    .iter()
+                    .position(|b| matches!(b, b'\n' | 0x1b))
+                    .unwrap_or(0),
+                false => 0,
+            };
+            *resync |= skipped > 0 && rest.is_empty();
+            let (_, rest) = rest.split_at(begin);
+            let (step, later) = rest.split_at(rest.len().min(STEP));
+            if !step.is_empty() {
+                self.terminal().output(Stream::Stdout, step);
+            }
+            at += (bytes.len() - later.len()) as u64;
+            bytes = later;
         }
-        let before = self.terminal().failures;
-        let screen = self.terminal();
-        screen.output(Stream::Stdout, bytes);
-        let failed = screen.failures - before;
-        self.failures = self.failures.saturating_add(failed);
+        let failures = self.screen.as_ref().map_or(0, |screen| screen.failures);
+        self.failures = self
+            .failures
+            .saturating_add(failures.saturating_sub(before));
     }
 
     fn terminal(&mut self) -> &mut Screen {
@@ -258,7 +313,7 @@ impl Drawn {
     fn resize(&mut self, size: (u32, u32)) {
         self.size = usual(size);
         if !self.fits() {
-            self.screen = None;
+            self.forget();
         } else if let Some(screen) = &mut self.screen {
             screen.resize(self.size.0, self.size.1);
         }
@@ -317,6 +372,9 @@ pub fn keep(
                 let (watched, others): (Vec<_>, Vec<_>) =
                     all.into_iter().partition(|live| live.screen.watchers() > 0);
                 for live in &watched {
+                    if begun.elapsed() > BUDGET {
+                        break;
+                    }
                     live.screen.turn();
                 }
                 let unwatched = Instant::now();
@@ -328,7 +386,8 @@ pub fn keep(
                 }
                 let pause = if watched.is_empty() { UNWATCHED } else { FRAME };
                 drop((watched, others));
-                std::thread::sleep(pause.max(begun.elapsed() * REST));
+                let rest = (begun.elapsed() * REST).min(MOST_REST);
+                std::thread::sleep(pause.max(rest));
             }
         })
 }
@@ -387,6 +446,20 @@ mod tests {
         live.turn();
         let frame = now(&shown);
         assert!(frame.passed_over > 1_000_000);
+        assert!(painted(&frame).contains("the newest"));
+    }
+
+    /// Two bytes that make the whole terminal anew, as fast as they come, on the largest that is kept.
+    #[test]
+    fn what_costs_a_terminal_much_is_passed_over_and_what_is_newest_is_drawn() {
+        let live = LiveScreen::new(Some(size(256, 256)));
+        let (_watcher, shown) = live.watch();
+        live.output(&b"\x1bc".repeat(120_000));
+        live.output(&b" ".repeat(NEWEST as usize));
+        live.output(b"\x1b[2J\x1b[Hthe newest");
+        live.turn();
+        let frame = now(&shown);
+        assert!(frame.passed_over > 100_000, "{}", frame.passed_over);
         assert!(painted(&frame).contains("the newest"));
     }
 

@@ -47,7 +47,15 @@ impl Typed {
     /// Keys on their way to the amphora.
     pub fn input(&mut self, keys: &[u8]) {
         for &key in keys {
+            // Enter is Enter inside a sequence too, and so is ^C.
+            if key < 0x20 && key != 0x1b {
+                self.keys = Scanner::Ground;
+            }
             let seen = self.keys.next(key);
+            // Alt and a key that begins a string where a terminal writes it: what follows may be typed, so it has to be drawn.
+            if matches!(self.keys, Scanner::Text) {
+                self.keys = Scanner::Ground;
+            }
             if self.lines.back().is_none_or(|line| line.ended) {
                 self.lines.push_back(Line::default());
             }
@@ -55,11 +63,16 @@ impl Typed {
                 return;
             };
             line.take(key, &seen);
+            // No key of a terminal sends so many parameters: they were typed.
+            if self.keys.is_too_long() {
+                line.hide();
+            }
             let full = line.all.len() >= LONGEST;
             if full && line.is_shown() {
                 line.ended = true;
             } else if full || self.lines.len() > AHEAD {
                 self.hide();
+                self.forget();
             }
         }
     }
@@ -107,10 +120,21 @@ impl Typed {
                 line.hide();
             }
         }
-        // Lines without end are no reason to hold many.
-        if self.lines.len() > AHEAD {
-            self.lines.drain(..self.lines.len() - AHEAD);
-        }
+    }
+
+    /// Lines without end are no reason to hold many: of those that were not shown in a row, one tells.
+    fn forget(&mut self) {
+        let ended: Vec<_> = self
+            .lines
+            .iter()
+            .map(|line| line.hidden && line.ended)
+            .collect();
+        let mut before = ended.into_iter().scan(false, |before, now| {
+            let twice = *before && now;
+            *before = now;
+            Some(twice)
+        });
+        self.lines.retain(|_| !before.next().unwrap_or(false));
     }
 
     /// A line editor stands ready, or a full-screen program has left: keys from here on are another line.
@@ -205,6 +229,10 @@ enum Scanner {
 }
 
 impl Scanner {
+    fn is_too_long(&self) -> bool {
+        matches!(self, Self::Control(_, length) if *length > PARAMETERS)
+    }
+
     fn next(&mut self, byte: u8) -> Seen {
         let (next, seen) = match (&mut *self, byte) {
             // Of all states: an escape begins anew, and these two end what was begun.
@@ -344,6 +372,41 @@ mod tests {
             ('>', "\r"),
         ]);
         assert_eq!(said, ["<hidden>", "id\r"]);
+    }
+
+    /// Alt and one of `_ ] P ^ X [` is a key of line editors, and no begin of anything.
+    #[test]
+    fn a_password_after_an_alt_key_is_not_kept() {
+        for key in ["_", "]", "P", "^", "X", "[", "O", " "] {
+            let said = kept(&[
+                ('>', "sudo x "),
+                ('<', "sudo x "),
+                ('>', &format!("\x1b{key}")),
+                ('<', "nginx"),
+                ('>', "\r"),
+                ('<', "\r\nPassword: "),
+                ('>', "hunter2\r"),
+                ('<', "\r\n$ "),
+            ]);
+            assert_eq!(said, [&format!("sudo x \x1b{key}\r"), "<hidden>"], "{key}");
+            let said = kept(&[
+                ('>', &format!("\x1b{key}hunter2-12345678\r")),
+                ('<', "\r\n$ "),
+            ]);
+            assert_eq!(said, ["<hidden>"], "{key}");
+        }
+    }
+
+    #[test]
+    fn of_many_lines_at_once_the_shown_ones_are_kept() {
+        let mut typed = Typed::default();
+        typed.input("id\r".repeat(3).as_bytes());
+        typed.output(b"id\r\nid\r\nid\r\n");
+        typed.input("secret\r".repeat(10 * AHEAD).as_bytes());
+        let kept: Vec<_> = typed.decided().into_iter().chain(typed.finish()).collect();
+        let shown = kept.iter().filter(|keys| **keys != Keys::Hidden).count();
+        assert_eq!(shown, 3);
+        assert!(kept.len() < 2 * AHEAD, "{}", kept.len());
     }
 
     #[test]

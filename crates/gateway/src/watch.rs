@@ -13,6 +13,7 @@ use ampgate_screen::picture::above_the_line;
 use ampgate_screen::text;
 use tokio::time::{Interval, MissedTickBehavior};
 
+use crate::control;
 use crate::gateway::Gateway;
 use crate::live::LiveSession;
 use crate::oversee::{Overseer, Place};
@@ -33,31 +34,34 @@ pub enum By {
     /// Somebody whom policy lets, over SSH.
     Overseer(Overseer, Box<Oversight>),
     /// A user of this host, at the control socket, as `ampgate session kill` has it.
-    Admin(String),
+    Admin { uid: u32, name: String },
 }
 
 impl By {
     fn name(&self) -> String {
         match self {
             Self::Overseer(_, right) => right.principal().name().to_string(),
-            Self::Admin(name) => name.clone(),
+            Self::Admin { name, .. } => name.clone(),
         }
     }
 
     fn method(&self) -> &'static str {
         match self {
             Self::Overseer(..) => "ssh",
-            Self::Admin(_) => "control",
+            Self::Admin { .. } => "control",
         }
     }
 
     async fn still(&self, gateway: &Gateway) -> Result<(), String> {
         match self {
             Self::Overseer(overseer, right) => overseer.still(right).await,
-            Self::Admin(_) if gateway.is_draining() => {
-                Err("the gateway is shutting down".to_owned())
+            Self::Admin { uid, .. } => {
+                gateway.takes_sessions().map_err(|why| why.to_string())?;
+                match control::may(gateway, *uid) {
+                    true => Ok(()),
+                    false => Err("you are none of this gateway's admins any more".to_owned()),
+                }
             }
-            Self::Admin(_) => Ok(()),
         }
     }
 }
@@ -88,7 +92,7 @@ struct Written<'w> {
 impl<'w> Written<'w> {
     fn begin(gateway: &'w Gateway, live: &'w LiveSession, by: &'w By) -> Self {
         let (source, connection, rules) = match by {
-            By::Admin(_) => (None, None, Vec::new()),
+            By::Admin { .. } => (None, None, Vec::new()),
             By::Overseer(overseer, right) => (
                 Some(overseer.connection.source.ip().to_string().into()),
                 Some(overseer.connection.id.as_str().into()),
@@ -143,6 +147,7 @@ pub async fn run<K: Keys, P: Pane>(
 ) -> Result<Over, Trouble> {
     let _place = Place::take(&gateway.watching, MOST)?;
     let mut written = Written::begin(gateway, live, &by);
+    gateway.takes_sessions()?;
     if gateway.config().watch.tell {
         live.announce(&format!("{} watches this session", text::safe(&by.name())));
     }
@@ -306,12 +311,17 @@ impl<'v> View<'v> {
         let session = self.live.session.to_string();
         let ended = match (Reason::parse(why), SessionWord::parse(&session), self.by) {
             (Err(wrong), ..) | (_, Err(wrong), _) => Err(wrong),
-            (Ok(why), Ok(_), By::Admin(name)) => {
-                self.live.end(Trouble::Killed {
-                    by: name.clone(),
-                    why: why.into_text(),
-                });
-                Ok(())
+            (Ok(why), Ok(_), By::Admin { name, .. }) => {
+                self.by.still(self.gateway).await.and_then(|()| {
+                    let first = self.live.end(Trouble::Killed {
+                        by: name.clone(),
+                        why: why.into_text(),
+                    });
+                    match first {
+                        true => Ok(()),
+                        false => Err("it is ending already".to_owned()),
+                    }
+                })
             }
             (Ok(why), Ok(word), By::Overseer(overseer, _)) => overseer
                 .kill(&word, why)

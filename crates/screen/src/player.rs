@@ -25,7 +25,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// Work on events between two looks at the keys.
 const SLICE: Duration = Duration::from_millis(50);
 /// Output given to the virtual terminal at once; an event may hold much more.
-const PIECE: usize = 2048;
+const PIECE: usize = 64;
 /// How far the arrows seek.
 const SEEK: Duration = Duration::from_secs(5);
 /// How long a marker stays in the status line, in time played.

@@ -116,6 +116,21 @@ fn a_right_ends_with_the_rule_that_gave_it() {
     };
     assert!(still(WATCHES).is_ok());
     assert!(still(LANDS).is_err());
+    // The amphora's id serves another project now: the right is to what was of the first one.
+    let here = right.amphora();
+    let rule = format!(
+        "permit (principal, action == Action::\"watch\", resource in Project::\"{}\");",
+        here.load_balancer.project
+    );
+    let policy = Policy::parse("policy.cedar", &rule).unwrap();
+    let mut moved = Amphora::clone(here);
+    let mut balancer = LoadBalancer::clone(&moved.load_balancer);
+    balancer.project = ProjectId::parse("another").unwrap();
+    moved.load_balancer = Arc::new(balancer);
+    for now_known in [None, Some(Arc::clone(here)), Some(Arc::new(moved))] {
+        let still = policy.still_oversees(&right, &principal, now_known.as_ref(), when.now);
+        assert!(still.is_ok());
+    }
 }
 
 #[test]

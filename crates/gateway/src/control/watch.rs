@@ -108,7 +108,10 @@ pub async fn attend(
         read: BufReader::new(read),
         line: Vec::new(),
     };
-    let by = By::Admin(name_of(admin.uid));
+    let by = By::Admin {
+        uid: admin.uid,
+        name: name_of(admin.uid),
+    };
     let size = window(size.0, size.1);
     let told = match watch::run(gateway, &live, by, &mut signs, &mut write, size).await {
         Ok(over) => over.told,
