@@ -1,7 +1,7 @@
 //! In: what a deployer and a security admin do. Out: faults with places, answers with rules, changes without a gap.
 //! Never: a change half made.
 
-use std::{fs, os::unix::fs::MetadataExt, process::Command, time::Duration};
+use std::{fs, os::unix::fs::MetadataExt, path::Path, process::Command, time::Duration};
 
 use ampgate_tests::{
     A, BARE, Gateway, Land, Via, bed, gateway,
@@ -390,6 +390,85 @@ fn sessions_show_kill_and_status() {
         "twice is once too often"
     );
     gateway.quiet();
+}
+
+/// `ampgate sessions --text` is the auditor's search, in the configured store, with the same filters.
+#[test]
+fn sessions_are_found_by_what_they_showed() {
+    let gateway = Gateway::start(|_| {});
+    let client = gateway.client("alice");
+    // The command does not hold the text that it shows.
+    client
+        .exec(Via::Jump, Land::Plain, &A, "printf 'rare%s\\n' word", b"")
+        .good();
+    gateway.quiet();
+    let search =
+        |more: &[&str]| gateway.ampgate(&[&["sessions", "--text", "RAREWORD"], more].concat());
+    let found = search(&["--user", "alice", "--lb", "web", "--since", "1h", "--json"]).good();
+    let find: Value = serde_json::from_str(found.out().trim()).unwrap();
+    assert_eq!(
+        (&find["user"], &find["found"]),
+        (&"alice".into(), &"rareword".into())
+    );
+    let id = find["session"].as_str().unwrap();
+    assert!(
+        search(&["--session", id])
+            .good()
+            .out()
+            .contains("ampgate-replay play")
+    );
+    for elsewhere in [
+        ["--user", "bob"],
+        ["--lb", "payments"],
+        ["--amphora", "00000000"],
+        ["--session", "01AAAAAA"],
+        ["--until", "2020-01-01"],
+    ] {
+        search(&elsewhere).exits(1);
+    }
+    for (wrong, said) in [
+        (&["--since", "yesterdayish"][..], "try 2h"),
+        (&["--live"], "--live"),
+        (&["--limit", "5"], "--limit"),
+        (&["--colour", "red"], "--colour"),
+    ] {
+        let refused = search(wrong).exits(2);
+        assert!(
+            refused.err().contains(said) && refused.out().is_empty(),
+            "{refused:?}"
+        );
+    }
+    let alone = gateway.ampgate(&["sessions", "--session", id]).exits(2);
+    assert!(alone.err().contains("--text"), "{alone:?}");
+    search(&["--identity", "/nowhere"]).exits(1);
+
+    // Not installed; and somebody who may read the configuration and not the store.
+    let lonely = bed().directory("lonely");
+    let ampgate = lonely.join("ampgate");
+    fs::copy(program("ampgate"), &ampgate).unwrap();
+    let config = lonely.join("ampgate.toml");
+    let store = format!(
+        "[recording]\ndirectory = {:?}\n",
+        gateway.recordings().display().to_string()
+    );
+    fs::write(&config, store).unwrap();
+    let run_as = |user: &str, program: &Path| {
+        let mut command = Command::new("/usr/bin/setpriv");
+        command
+            .args([&format!("--reuid={user}"), "--clear-groups"])
+            .arg(program)
+            .args(["sessions", "--text", "rareword", "--config"])
+            .arg(&config)
+            .env("PATH", &lonely);
+        run(command, b"").exits(1).err()
+    };
+    let missing = run_as("root", &ampgate);
+    assert!(
+        missing.contains("neither beside ampgate nor in PATH"),
+        "{missing}"
+    );
+    let stranger = run_as("games", &program("ampgate"));
+    assert!(stranger.contains("cannot be read by you"), "{stranger}");
 }
 
 /// SIGTERM: nobody new, those inside are told and get their time.

@@ -568,3 +568,69 @@ fn an_rsync_of_a_denied_path_is_ended_or_recorded_in_full() {
         assert!(recorded > 0, "{path}");
     }
 }
+
+/// A rule about the tool of a command: rsync and the scp of old are refused with the rule's reason in the journal, and what
+/// else the operator may do goes on.
+#[test]
+fn a_rule_refuses_rsync_and_the_scp_of_old() {
+    const TOOLS: &str = r#"
+@id("by sftp only") forbid (principal, action == Action::"exec", resource) when { context has transfer };
+"#;
+    let gateway = Gateway::start(|setup| setup.policy += TOOLS);
+    bed()
+        .inside(
+            &A,
+            "rm -rf /tmp/tools && mkdir /tmp/tools && chown cloud-user /tmp/tools",
+        )
+        .good();
+    let client = gateway.client("alice");
+    let from = client.file("source", b"by sftp only").display().to_string();
+    let (way, host) = client.way(Via::Jump, Land::Plain, &A);
+    let shell = format!("ssh -q {}", way.join(" "));
+    let there = |name: &str| format!("{host}:/tmp/tools/{name}");
+    let mut refused = Vec::new();
+    for options in [&["-a"][..], &["-az"], &["-a", "--rsync-path=sudo rsync"]] {
+        let mut rsync = client.command("rsync");
+        rsync.args(["-e", &shell]).args(options);
+        rsync.args([&from, &there("rsync")]);
+        refused.push(run(rsync, b""));
+    }
+    refused.push(run(
+        program(&client, "scp", &["-q", "-O", &from, "HOST:/tmp/tools/scp"]),
+        b"",
+    ));
+    for said in refused {
+        assert!(
+            said.code != Some(0) && said.err().contains("the policy does not allow you exec of"),
+            "{said:?}"
+        );
+    }
+    let left = bed().inside(&A, "ls /tmp/tools").good().out();
+    assert_eq!(left.trim(), "", "nothing was moved");
+    client.exec(Via::Jump, Land::Plain, &A, "id", b"").good();
+    run(
+        program(&client, "scp", &["-q", &from, "HOST:/tmp/tools/scp"]),
+        b"",
+    )
+    .good();
+    let there = bed().inside(&A, "cat /tmp/tools/scp").good().out();
+    assert_eq!(there.trim(), "by sftp only");
+    let refused = events(&gateway, "grant.refused");
+    assert!(
+        refused.len() == 4
+            && refused
+                .iter()
+                .all(|event| event["rules"].to_string().contains("by sftp only")),
+        "{refused:#?}"
+    );
+    let (target, asked) = (A.target(), ["plain", "exec", "--transfer", "rsync"]);
+    let explain = |more: &[&str]| gateway.ampgate(&[&["explain", "alice", &target], more].concat());
+    assert!(explain(&asked).exits(1).out().contains("by sftp only"));
+    explain(&asked[..2]).good();
+    assert!(
+        explain(&["plain", "sftp", "--transfer", "scp"])
+            .exits(1)
+            .err()
+            .contains("about exec")
+    );
+}

@@ -14,7 +14,8 @@ use crate::landing::Landing;
 use crate::names::{NameError, SessionId};
 use crate::policy::{Policy, Rule, RuleEffect, RuleRef};
 use crate::principal::{Principal, Subject};
-use crate::request::Untranslatable;
+use crate::request::{Detail, Untranslatable};
+use crate::transfer::Transfer;
 
 /// What is done.
 #[derive(
@@ -120,6 +121,8 @@ pub struct Circumstances {
     pub now: Timestamp,
     /// Given by the operator.
     pub reason: Option<String>,
+    /// What a command looks like: [`Transfer::in_command`]. Counts for `exec` only.
+    pub transfers: Vec<Transfer>,
 }
 
 /// One allowed landing for one action of one session. Only [`Policy::decide`] makes one.
@@ -145,6 +148,7 @@ pub struct Grant {
     landing: Landing,
     action: Action,
     reason: Option<String>,
+    transfers: Vec<Transfer>,
     rules: Vec<RuleRef>,
     ends: Option<Timestamp>,
 }
@@ -355,6 +359,7 @@ impl Policy {
             landing,
             action,
             reason: circumstances.reason.clone(),
+            transfers: circumstances.transfers.clone(),
             rules: answer.permits,
             ends: principal.ends,
         })
@@ -372,13 +377,18 @@ impl Policy {
     }
 
     /// The landing of somebody who asks for none: the first of plain, root, netns in which a shell, a command or sftp
-    /// is allowed; if a permit behind one of these carries `@default_landing` and that landing is allowed, that one.
+    /// is allowed; if a permit behind one of these carries `@default_landing` and that landing is allowed, that one. What the
+    /// command looks like does not count: it decides what may be done there, and not where somebody lands.
     pub fn default_landing(
         &self,
         principal: &Principal,
         amphora: &Arc<Amphora>,
         circumstances: &Circumstances,
     ) -> Option<Landing> {
+        let circumstances = &Circumstances {
+            transfers: Vec::new(),
+            ..circumstances.clone()
+        };
         let no_wishes = self.rules.values().all(|r| r.default_landing.is_none());
         let mut allowed = Vec::new();
         let mut wished = Vec::new();
@@ -428,6 +438,7 @@ impl Policy {
         let circumstances = Circumstances {
             now,
             reason: grant.reason.clone(),
+            transfers: grant.transfers.clone(),
         };
         let answer = self.ask(
             principal.subject(),
@@ -456,6 +467,7 @@ impl Policy {
         let circumstances = Circumstances {
             now,
             reason: grant.reason.clone(),
+            transfers: Vec::new(),
         };
         let answer = self.ask(
             grant.principal.subject(),
@@ -525,6 +537,16 @@ impl Policy {
                 )?;
             }
             let door = context.clone();
+            if action == Action::Exec && !circumstances.transfers.is_empty() {
+                return self.evaluate_transfers(
+                    subject,
+                    amphora,
+                    landing,
+                    circumstances,
+                    &entities,
+                    &mut answer,
+                );
+            }
             self.evaluate(subject, amphora, action, context, &entities, &mut answer)?;
             if action == Action::Sftp && answer.not_permitted == [Action::Sftp] {
                 self.some_file(subject, amphora, door, &entities, &mut answer)?;
@@ -537,6 +559,26 @@ impl Policy {
         answer.in_order()
     }
 
+    /// `exec` of each tool that the command may be: all must be allowed, because any of them may run.
+    fn evaluate_transfers(
+        &self,
+        subject: &Subject,
+        amphora: &Amphora,
+        landing: Landing,
+        circumstances: &Circumstances,
+        entities: &Entities,
+        answer: &mut Answer,
+    ) -> Result<(), Untranslatable> {
+        for tool in &circumstances.transfers {
+            let detail = Detail::Transfer(*tool);
+            let context = self
+                .kinds
+                .context(subject, landing, circumstances, detail)?;
+            self.evaluate(subject, amphora, Action::Exec, context, entities, answer)?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn words(
         &self,
         subject: &Subject,
@@ -546,7 +588,8 @@ impl Policy {
     ) -> Result<(Entities, Context), Untranslatable> {
         Ok((
             self.kinds.entities(subject, amphora)?,
-            self.kinds.context(subject, landing, circumstances, None)?,
+            self.kinds
+                .context(subject, landing, circumstances, Detail::None)?,
         ))
     }
 
@@ -588,6 +631,7 @@ impl Policy {
         let forbidden = !answer.forbids.is_empty();
         if !forbidden && (response.decision() == Decision::Deny || !permitted) {
             answer.not_permitted.push(action);
+            answer.not_permitted.dedup();
         }
         Ok(())
     }
@@ -630,6 +674,7 @@ impl Policy {
         action: Action,
         circumstances: &Circumstances,
     ) -> Refusal {
+        let what = what(action, &circumstances.transfers);
         let told = self.reachable(subject, amphora, circumstances).then(|| {
             let others: Vec<&str> = Landing::ALL
                 .into_iter()
@@ -643,10 +688,10 @@ impl Policy {
             let try_next = if others.is_empty() {
                 "ask the gateway's administrators".to_owned()
             } else {
-                format!("{action} is allowed as {}", others.join(" and "))
+                format!("{what} is allowed as {}", others.join(" and "))
             };
             format!(
-                "the policy does not allow you {action} as {landing} on this amphora ({try_next})"
+                "the policy does not allow you {what} as {landing} on this amphora ({try_next})"
             )
         });
         Refusal {
@@ -655,5 +700,14 @@ impl Policy {
             errors: answer.errors,
             told,
         }
+    }
+}
+
+/// "exec of rsync": who may run `id` and reads that `exec` is not allowed would look in the wrong place.
+fn what(action: Action, transfers: &[Transfer]) -> String {
+    let tools: Vec<&str> = transfers.iter().map(|tool| tool.as_str()).collect();
+    match action {
+        Action::Exec if !tools.is_empty() => format!("{action} of {}", tools.join(" and ")),
+        _ => action.to_string(),
     }
 }

@@ -10,7 +10,7 @@ use crate::decide::{Action, Answer, Circumstances, Grant, Refusal};
 use crate::landing::Landing;
 use crate::policy::{Policy, RuleEffect};
 use crate::principal::Subject;
-use crate::request::Untranslatable;
+use crate::request::{Detail, Untranslatable};
 
 impl Policy {
     /// May the holder of this grant do this with the file of that path? `path` is absolute and says where the file
@@ -28,6 +28,7 @@ impl Policy {
         let circumstances = Circumstances {
             now,
             reason: grant.reason().map(str::to_owned),
+            transfers: Vec::new(),
         };
         let answer = self.ask_file(
             grant.principal().subject(),
@@ -78,9 +79,9 @@ impl Policy {
             ask(Action::Sftp, context, &mut file)?;
             let directory = format!("{}/", path.trim_end_matches('/'));
             for path in [path, &directory] {
-                let context = self
-                    .kinds
-                    .context(subject, landing, circumstances, Some(path))?;
+                let context =
+                    self.kinds
+                        .context(subject, landing, circumstances, Detail::Path(path))?;
                 ask(action, context, &mut file)?;
             }
             Ok(())

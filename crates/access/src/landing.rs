@@ -21,6 +21,7 @@ use crate::decide::Action;
 use crate::names::{LoginUser, NameError, UserName};
 use crate::probe::{LandingProbe, Nonce};
 use crate::quote::quote;
+use crate::transfer::Transfer;
 
 /// The network namespace in which haproxy runs.
 pub const NAMESPACE: &str = "amphora-haproxy";
@@ -129,6 +130,14 @@ impl Ask {
             Self::Shell => Action::Shell,
             Self::Exec(_) => Action::Exec,
             Self::Sftp => Action::Sftp,
+        }
+    }
+
+    /// The tools of file transfer which the command may be, for policy to speak of.
+    pub fn transfers(&self) -> Vec<Transfer> {
+        match self {
+            Self::Exec(command) => Transfer::in_command(command),
+            Self::Shell | Self::Sftp => Vec::new(),
         }
     }
 }

@@ -27,6 +27,7 @@ mod landing;
 mod oversight;
 mod probe;
 mod quote;
+mod transfer;
 
 pub use addresses::addresses_of;
 pub use amphora::{Amphora, LoadBalancer, Role, UpstreamAddr};
@@ -50,4 +51,5 @@ pub use status::{Standing, Status};
 pub use target::{
     DirectName, LONGEST_TARGET, Member, TargetName, is_static_name, operator_of, parse_direct,
 };
+pub use transfer::Transfer;
 pub use users::{AuthRefusal, SkFlags, User, Users};

@@ -13,6 +13,7 @@ use crate::landing::Landing;
 use crate::names::{AmphoraId, LoadBalancerId, LoginUser, NameError, ProjectId, SessionId};
 use crate::policy::{Policy, RuleRef};
 use crate::principal::{Principal, Subject};
+use crate::request::Detail;
 
 /// Where a session was: what policy is asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,7 +180,11 @@ impl Policy {
             }
             _ => &right.of,
         };
-        let circumstances = Circumstances { now, reason: None };
+        let circumstances = Circumstances {
+            now,
+            reason: None,
+            transfers: Vec::new(),
+        };
         self.may_oversee(principal, of, right.action, &circumstances)
             .map(drop)
     }
@@ -234,7 +239,7 @@ impl Policy {
         let asked = kinds
             .entities_as_known(subject, &of.amphora, false)
             .and_then(|entities| {
-                let context = kinds.context(subject, of.landing, circumstances, None)?;
+                let context = kinds.context(subject, of.landing, circumstances, Detail::None)?;
                 self.evaluate(
                     subject,
                     &of.amphora,

@@ -19,6 +19,7 @@ use crate::landing::Landing;
 use crate::names::{AmphoraId, LoadBalancerId, LoginUser, ProjectId};
 use crate::principal::Subject;
 use crate::status::Status;
+use crate::transfer::Transfer;
 
 /// Cedar's words could not be made: a refusal, never an allow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +33,16 @@ impl Untranslatable {
 }
 
 type Words<T> = Result<T, Untranslatable>;
+
+/// What a question is about beside the amphora.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Detail<'a> {
+    None,
+    /// A file.
+    Path(&'a str),
+    /// A command that looks like this tool.
+    Transfer(Transfer),
+}
 
 /// The entity types of the schema, parsed once.
 #[derive(Debug)]
@@ -169,13 +180,13 @@ impl Kinds {
         Ok(RestrictedExpression::new_set(pairs))
     }
 
-    /// The circumstances in one landing, and the path where it is about a file.
+    /// The circumstances in one landing, and what is particular to files and commands.
     pub(crate) fn context(
         &self,
         subject: &Subject,
         landing: Landing,
         circumstances: &Circumstances,
-        path: Option<&str>,
+        detail: Detail<'_>,
     ) -> Words<Context> {
         let moment = circumstances.now.to_zoned(TimeZone::UTC);
         let mut pairs = vec![
@@ -207,8 +218,10 @@ impl Kinds {
         if let Some(reason) = &circumstances.reason {
             pairs.push(("reason".to_owned(), string(reason)));
         }
-        if let Some(path) = path {
-            pairs.push(("path".to_owned(), string(path)));
+        match detail {
+            Detail::None => {}
+            Detail::Path(path) => pairs.push(("path".to_owned(), string(path))),
+            Detail::Transfer(tool) => pairs.push(("transfer".to_owned(), string(tool.as_str()))),
         }
         Context::from_pairs(pairs).map_err(Untranslatable::because)
     }
@@ -330,14 +343,20 @@ mod tests {
             Entities::from_entities(entities.iter().cloned(), Some(&schema)).unwrap();
             for reason in [None, Some("x".to_owned())] {
                 let now = "2026-11-23T10:00:00.123456Z".parse().unwrap();
-                let circumstances = Circumstances { now, reason };
+                let circumstances = Circumstances {
+                    now,
+                    reason,
+                    transfers: Vec::new(),
+                };
                 for landing in Landing::ALL {
                     let all = Action::ALL.into_iter().chain(Action::OF_OTHERS);
-                    let all = all.map(|action| (action, None));
-                    let files = Action::OF_FILES.map(|action| (action, Some("/etc/hosts")));
-                    for (action, path) in all.chain(files) {
+                    let all = all.map(|action| (action, Detail::None));
+                    let files = Action::OF_FILES.map(|action| (action, Detail::Path("/etc/hosts")));
+                    let tools = [Transfer::Scp, Transfer::Rsync]
+                        .map(|tool| (Action::Exec, Detail::Transfer(tool)));
+                    for (action, detail) in all.chain(files).chain(tools) {
                         let context = kinds
-                            .context(&subject, landing, &circumstances, path)
+                            .context(&subject, landing, &circumstances, detail)
                             .unwrap();
                         kinds
                             .request(&subject, amphora, action, context, Some(&schema))

@@ -29,6 +29,7 @@ pub async fn admit(
     let circumstances = Circumstances {
         now: Timestamp::now(),
         reason: asked.reason.clone(),
+        transfers: asked.ask.transfers(),
     };
     gateway.takes_sessions()?;
     let about = about(visit, asked);
@@ -175,7 +176,11 @@ pub async fn greeting(
     gateway: &str,
     now: Timestamp,
 ) -> String {
-    let circumstances = Circumstances { now, reason: None };
+    let circumstances = Circumstances {
+        now,
+        reason: None,
+        transfers: Vec::new(),
+    };
     let mut lines = Vec::new();
     for amphora in rules.inventory.all().await.unwrap_or_default() {
         if rules
@@ -207,4 +212,36 @@ pub async fn greeting(
         principal.name(),
         lines.join("\n"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use ampgate_access::{Ask, Transfer};
+    use ampgate_transfer::{Command, RsyncCommand};
+
+    /// What is read on its way is never hidden from a rule about its tool.
+    #[test]
+    fn policy_knows_every_command_that_is_read() {
+        for command in [
+            "scp -t a",
+            "scp -f /tmp/x",
+            "scp -v -r -p -d -t -- -odd",
+            "scp -t -- scp",
+        ] {
+            assert!(Command::parse(command.as_bytes()).is_some(), "{command}");
+            let transfers = Ask::Exec(command.into()).transfers();
+            assert_eq!(transfers, [Transfer::Scp], "{command}");
+        }
+        for command in [
+            "rsync --server -r . a",
+            "rsync --server --sender -logDtpre.iLsfxCIvu --delete . /tmp/rsync",
+        ] {
+            assert!(
+                RsyncCommand::parse(command.as_bytes()).is_some(),
+                "{command}"
+            );
+            let transfers = Ask::Exec(command.into()).transfers();
+            assert_eq!(transfers, [Transfer::Rsync], "{command}");
+        }
+    }
 }

@@ -53,6 +53,7 @@ fn now() -> Circumstances {
     Circumstances {
         now: Timestamp::now(),
         reason: None,
+        transfers: Vec::new(),
     }
 }
 

@@ -18,6 +18,7 @@ fn now() -> Circumstances {
     Circumstances {
         now: Timestamp::now(),
         reason: None,
+        transfers: Vec::new(),
     }
 }
 

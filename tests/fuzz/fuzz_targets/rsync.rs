@@ -1,13 +1,15 @@
 //! In: any bytes as both sides of an rsync, in pieces; any command. Out: all of them again, as content or not.
-//! Never: a panic; a byte lost or made; content after it was no rsync; a command with anything for a shell in it.
+//! Never: a panic; a command that policy would not know for one; a byte lost or made; content after it was no rsync; a command with anything for a shell in it.
 #![no_main]
 
+use ampgate_access::Transfer;
 use ampgate_transfer::{Rsync, RsyncCommand, Understood};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|talk: &[u8]| {
     if RsyncCommand::parse(talk).is_some() {
+        assert!(Transfer::in_command(talk).contains(&Transfer::Rsync));
         assert!(talk.iter().all(|b| b.is_ascii_graphic() && !b"$`'\"\\|&;<>()*?[]{}~#!^".contains(b) || *b == b' '));
     }
     for command in ["rsync --server -logDtpre.iLsfxCIvu --delete . /a", "rsync --server --sender -logDtpcHre.LsfxCIvu . /a"] {

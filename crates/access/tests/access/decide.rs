@@ -314,6 +314,7 @@ fn time_that_is_over_grants_nothing() {
     let late = Circumstances {
         now: end,
         reason: None,
+        transfers: Vec::new(),
     };
     assert!(!all.may_connect(&principal, &amphora, &late));
     let refusal = all
@@ -361,6 +362,105 @@ fn who_can_and_what_can() {
         .map(|n| if n == "vault" { "vault" } else { "web" })
         .collect();
     assert_eq!(what, ["vault"]);
+}
+
+const NO_RSYNC: &str = "@id(\"all\") permit (principal, action, resource);
+    @id(\"no rsync\") forbid (principal, action == Action::\"exec\", resource) when { context has transfer && context.transfer == \"rsync\" };";
+
+/// What a command looks like counts for `exec`, for each tool that it may be, and for nothing else.
+#[test]
+fn a_rule_speaks_of_the_tool_of_a_command() {
+    let mut asked = asked();
+    let (no_rsync, all) = (policy(NO_RSYNC), policy(ALL));
+    let some = policy(
+        "permit (principal, action in [Action::\"connect\", Action::\"exec\"], resource) unless { context has transfer && context.transfer != \"scp\" };",
+    );
+    let nowhere = policy(&format!(
+        "{ALL} @id(\"no\") forbid (principal, action, resource) when {{ context has transfer }};"
+    ));
+    for (command, by_forbid, by_permit, by_any) in [
+        ("id", true, true, true),
+        ("scp -t /tmp", true, true, false),
+        ("rsync --server -r . /tmp", false, false, false),
+        ("scp -t /tmp; rsync --server -r . /tmp", false, false, false),
+    ] {
+        asked.when.transfers = Ask::Exec(command.as_bytes().to_vec()).transfers();
+        for (policy, expected) in [
+            (&no_rsync, by_forbid),
+            (&some, by_permit),
+            (&nowhere, by_any),
+        ] {
+            let answer = asked.decide(policy, Landing::Plain, Action::Exec);
+            assert_eq!(answer.is_ok(), expected, "{command}: {answer:?}");
+            // Another question has no such word, even to a rule about everything.
+            for action in [Action::Connect, Action::Shell, Action::Sftp] {
+                let answer = asked.decide(policy, Landing::Plain, action);
+                let offered = action == Action::Connect || !std::ptr::eq(policy, &some);
+                assert_eq!(answer.is_ok(), offered, "{command} {action}: {answer:?}");
+            }
+        }
+    }
+    let refusal = asked
+        .decide(&no_rsync, Landing::Plain, Action::Exec)
+        .unwrap_err();
+    assert_eq!(
+        (refusal.why(), refusal.rules()[0].id.as_str()),
+        (Why::Forbidden, "no rsync")
+    );
+    assert!(
+        refusal
+            .operator_text()
+            .starts_with("the policy does not allow you exec of scp and rsync as plain"),
+        "{}",
+        refusal.operator_text()
+    );
+    // A grant keeps what its command looked like: a new rule ends the session.
+    let grant = asked.decide(&all, Landing::Plain, Action::Exec).unwrap();
+    let now = asked.when.now;
+    assert!(
+        all.recheck(&grant, &asked.principal, &asked.amphora, now)
+            .is_ok()
+    );
+    let ended = no_rsync.recheck(&grant, &asked.principal, &asked.amphora, now);
+    assert_eq!(ended.unwrap_err().why(), Why::Forbidden);
+    assert_eq!(Ask::Shell.transfers(), []);
+    assert_eq!(Ask::Sftp.transfers(), []);
+}
+
+/// A rule against a tool in one landing does not lead the command to another.
+#[test]
+fn a_tool_does_not_choose_the_landing() {
+    let mut asked = asked();
+    let policy = policy(
+        "permit (principal, action in [Action::\"connect\", Action::\"exec\"], resource);
+         forbid (principal, action == Action::\"exec\", resource) when { context has transfer && context.landing == Landing::\"plain\" };",
+    );
+    asked.when.transfers = vec![Transfer::Rsync];
+    assert_eq!(
+        policy.default_landing(&asked.principal, &asked.amphora, &asked.when),
+        Some(Landing::Plain)
+    );
+    let refusal = asked
+        .decide(&policy, Landing::Plain, Action::Exec)
+        .unwrap_err();
+    assert!(
+        refusal
+            .operator_text()
+            .ends_with("(exec of rsync is allowed as root and netns)"),
+        "{}",
+        refusal.operator_text()
+    );
+}
+
+#[test]
+fn a_tool_must_be_asked_for_with_has() {
+    let faults = Policy::parse(
+        "policy.cedar",
+        "forbid (principal, action == Action::\"exec\", resource) when { context.transfer == \"rsync\" };",
+    )
+    .map(drop)
+    .unwrap_err();
+    assert!(sentences(faults).contains("transfer"));
 }
 
 /// Conditions to make rules of.

@@ -79,6 +79,7 @@ pub fn at(moment: &str, reason: Option<&str>) -> Circumstances {
     Circumstances {
         now: moment.parse().unwrap(),
         reason: reason.map(str::to_owned),
+        transfers: Vec::new(),
     }
 }
 

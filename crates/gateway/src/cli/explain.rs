@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ampgate_access::{
     Action, Amphora, Circumstances, GroupName, KeystoneUser, Landing, Method, ProjectId, Reach,
-    Subject, TargetName, UserName,
+    Subject, TargetName, Transfer, UserName,
 };
 use ampgate_inventory::Resolution;
 use anyhow::{Context as _, anyhow, bail};
@@ -40,6 +40,7 @@ impl Asking {
         Circumstances {
             now: self.at.unwrap_or_else(Timestamp::now),
             reason: self.reason.clone(),
+            transfers: Vec::new(),
         }
     }
 }
@@ -101,7 +102,7 @@ impl Whom {
 
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  ampgate explain erin lb-shop-web root --project 8a1f0c2d4e6b4f0f9a7c5d3e1b2a4c6e:member --totp\n  ampgate explain alice amphora-93b939b0-1c1d-4a5e-9d2c-1f0a5a3a9a10\n  ampgate explain alice lb-shop-web.master root\n  ampgate explain alice amphora-93b939b0 netns exec --from 198.51.100.7 --at 2026-12-24T03:00:00Z\n  ampgate explain ada lb-shop-web root watch\n  ampgate explain alice lb-shop-web root sftp --operation read --path /var/lib/octavia/certs\n  ampgate explain alice lb-shop-web root break-glass --reason \"INC-1 disk full\"\n\nExit status 0 for yes, 1 for no."
+    after_help = "Examples:\n  ampgate explain erin lb-shop-web root --project 8a1f0c2d4e6b4f0f9a7c5d3e1b2a4c6e:member --totp\n  ampgate explain alice amphora-93b939b0-1c1d-4a5e-9d2c-1f0a5a3a9a10\n  ampgate explain alice lb-shop-web.master root\n  ampgate explain alice amphora-93b939b0 netns exec --from 198.51.100.7 --at 2026-12-24T03:00:00Z\n  ampgate explain ada lb-shop-web root watch\n  ampgate explain alice lb-shop-web root sftp --operation read --path /var/lib/octavia/certs\n  ampgate explain alice lb-shop-web root break-glass --reason \"INC-1 disk full\"\n  ampgate explain bob lb-shop-web plain exec --transfer rsync\n\nExit status 0 for yes, 1 for no."
 )]
 pub struct Explain {
     #[command(flatten)]
@@ -118,6 +119,9 @@ pub struct Explain {
     /// Which file: an absolute path on the amphora, without symbolic links.
     #[arg(long, requires = "operation", value_parser = absolute)]
     path: Option<String>,
+    /// About exec: as if the command were this tool's, scp (scp -O) or rsync. (May be given twice.)
+    #[arg(long = "transfer", value_name = "TOOL", conflicts_with = "operation")]
+    transfers: Vec<Transfer>,
     #[command(flatten)]
     asking: Asking,
 }
@@ -160,12 +164,22 @@ pub struct WhatCan {
 impl Explain {
     pub fn run(self, config: &Path) -> Outcome {
         let rules = load(config)?.with_last_known();
-        let circumstances = self.asking.circumstances();
+        let circumstances = Circumstances {
+            transfers: self.transfers,
+            ..self.asking.circumstances()
+        };
+        if !circumstances.transfers.is_empty() && self.action != Action::Exec {
+            return Err(anyhow!(
+                "--transfer is about exec: say exec behind the landing (sftp is an action of its own)"
+            )
+            .into());
+        }
         let (subject, refusal) = self.whom.subject(&rules, &self.asking)?;
         let mut allowed = true;
         let mut answers = Vec::new();
         for amphora in amphorae(&rules, &self.target)? {
             let landing = self.landing.unwrap_or(Landing::Plain);
+            let tools: Vec<&str> = circumstances.transfers.iter().map(|t| t.as_str()).collect();
             let (policy, file) = (&rules.policy, self.operation.zip(self.path.as_deref()));
             let answer = match file {
                 Some((operation, path)) => policy.explain_file(
@@ -181,16 +195,20 @@ impl Explain {
             let action = self.operation.unwrap_or(self.action);
             allowed &= answer.allowed;
             if self.asking.json.json {
-                answers.push(serde_json::json!({"amphora": amphora.id.to_string(), "landing": landing, "action": action.as_str(), "path": self.path, "answer": answer}));
+                answers.push(serde_json::json!({"amphora": amphora.id.to_string(), "landing": landing, "action": action.as_str(), "path": self.path, "transfers": tools, "answer": answer}));
                 continue;
             }
             println!(
-                "{} on amphora-{} ({}), {landing} {action}{}: {answer}",
+                "{} on amphora-{} ({}), {landing} {action}{}{}: {answer}",
                 subject.name,
                 amphora.id,
                 amphora.load_balancer.name.escape_debug(),
                 file.map(|(_, path)| format!(" {}", path.escape_debug()))
                     .unwrap_or_default(),
+                match tools.is_empty() {
+                    true => String::new(),
+                    false => format!(" of {}", tools.join(" and ")),
+                },
             );
         }
         if let Some(refusal) = refusal {

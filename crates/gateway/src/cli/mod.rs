@@ -14,6 +14,7 @@ mod fetch_key;
 mod hostkeys;
 mod init;
 mod reindex;
+mod search;
 mod serve;
 mod sessions;
 mod signer;
@@ -73,7 +74,7 @@ enum Command {
     WhoCan(explain::WhoCan),
     /// List where a user may land.
     WhatCan(explain::WhatCan),
-    /// List sessions, newest first.
+    /// List sessions, newest first; or find a text that one of them showed.
     Sessions(sessions::Sessions),
     /// Show or end one session.
     #[command(subcommand)]

@@ -1,4 +1,4 @@
-//! In: questions about sessions. Out: the running gateway's answers, as a table or as JSON.
+//! In: questions about sessions. Out: the running gateway's answers, as a table or as JSON; of a text, what `search` finds.
 //! Never: reads the journal or the index itself; without a running gateway `ampgate-replay list` serves.
 #![allow(clippy::print_stdout, reason = "a command line talks on stdout")]
 
@@ -10,13 +10,14 @@ use ampgate_inventory::show_age;
 use clap::{Args, Subcommand};
 use jiff::{Timestamp, Zoned};
 
+use super::search::{Filter, Text};
 use super::{Json, Outcome, load_config, print_json, table};
 use crate::config::show_room;
 use crate::control::{self, Answer, Request};
 
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  ampgate sessions --live\n  ampgate sessions --user alice --since 2h\n  ampgate sessions --lb cmp-was-lb --since 2026-11-01 --until 2026-11-02 --json"
+    after_help = "Examples:\n  ampgate sessions --live\n  ampgate sessions --user alice --since 2h\n  ampgate sessions --lb cmp-was-lb --since 2026-11-01 --until 2026-11-02 --json\n  ampgate sessions --text 'connection refused' --user alice --since 7d\n  ampgate sessions --text tcpdump --session 01M83T6P --identity auditor.age\n\n--text needs the right to read the recordings, ampgate-replay, and no running gateway. Exit status with --text:\n0 found, 1 not found, 2 some recordings could not be read. \"ampgate-replay search\" has more options."
 )]
 pub struct Sessions {
     /// Only those that run now.
@@ -40,6 +41,8 @@ pub struct Sessions {
     /// At most so many.
     #[arg(long, default_value_t = 50)]
     limit: usize,
+    #[command(flatten)]
+    text: Text,
     #[command(flatten)]
     json: Json,
 }
@@ -72,6 +75,17 @@ pub struct Status {
 
 impl Sessions {
     pub fn run(self, path: &Path) -> Outcome {
+        if self.text.is_asked() {
+            let filter = Filter {
+                user: self.user,
+                lb: self.lb,
+                amphora: self.amphora,
+                since: self.since,
+                until: self.until,
+                json: self.json.json,
+            };
+            return self.text.run(filter, path);
+        }
         let socket = load_config(path)?.control.socket;
         let amphora = self
             .amphora
