@@ -8,6 +8,8 @@
     clippy::indexing_slicing
 )]
 
+use std::sync::Arc;
+
 use ampgate_access::*;
 
 use crate::world::*;
