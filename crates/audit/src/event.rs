@@ -341,8 +341,23 @@ pub enum Event {
         bytes_written: u64,
         written: Option<Text>,
         written_sha256: Option<Text>,
+        read_kept: Option<Text>,
+        written_kept: Option<Text>,
+        bytes_kept: u64,
+        not_kept: Option<Text>,
         attributes: Option<Text>,
         result: Text,
+    },
+    #[serde(rename = "content.opened")]
+    ContentOpened {
+        user: Text,
+        amphora: Text,
+        landing: Text,
+        protocol: Text,
+        path: Text,
+        direction: Text,
+        of: Text,
+        recording: Text,
     },
     #[serde(rename = "directory.listed")]
     DirectoryListed {
@@ -488,6 +503,7 @@ impl Event {
         "replay.ended",
         "replay.refused",
         "file.closed",
+        "content.opened",
         "directory.listed",
         "path.changed",
         "path.refused",
