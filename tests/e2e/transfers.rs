@@ -2,16 +2,20 @@
 //! content in no recording, a denied path denied.
 //! Never: our own idea of a hash or of a path: sha256sum and the amphora say what is right.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command, time::Duration};
 
 use ampgate_tests::{
     A, Client, Gateway, Land, Via,
     bed::{bed, tool},
+    gateway::{files_below, program as program_of},
     outcome::{run, until},
 };
 use serde_json::Value;
 
-use super::attacks::leaves;
+use super::{
+    attacks::leaves,
+    sealed::{identity, seal_to},
+};
 
 /// The tests' own rules, and the one about tenants' keys that `ampgate init` writes.
 const CERTS: &str = r#"
@@ -633,4 +637,107 @@ fn a_rule_refuses_rsync_and_the_scp_of_old() {
             .err()
             .contains("about exec")
     );
+}
+
+/// Content is kept where a rule says so, sealed, up to the cap, and nowhere else.
+#[test]
+fn content_is_kept_where_policy_asks() {
+    let gateway = Gateway::start(|setup| {
+        seal_to(setup, &[1], 1);
+        setup.set("recording", "keep_file = \"1MiB\"");
+        setup.policy += r#"
+@id("kept") @keep("contents")
+permit (principal, action in [Action::"read", Action::"write"], resource) when { context.path like "/tmp/kept/*" };
+"#;
+    });
+    bed()
+        .inside(
+            &A,
+            "rm -rf /tmp/kept /tmp/unkept; mkdir -m 777 /tmp/kept /tmp/unkept",
+        )
+        .good();
+    let client = gateway.client("alice");
+    let small = [b"tenant-".repeat(3000), (0..=255).collect()].concat();
+    let file = client.file("small", &small).display().to_string();
+    let large = client.file("large", content()).display().to_string();
+    let back = client.home().join("back").display().to_string();
+    for args in [
+        ["-s", &file, "HOST:/tmp/kept/sftp"],
+        ["-s", "HOST:/tmp/kept/sftp", &back],
+        ["-O", &file, "HOST:/tmp/kept/scp"],
+        ["-O", "HOST:/tmp/kept/scp", &back],
+        ["-s", &file, "HOST:/tmp/unkept/sftp"],
+        ["-O", &file, "HOST:/tmp/unkept/scp"],
+        ["-s", &large, "HOST:/tmp/kept/large"],
+    ] {
+        run(program(&client, "scp", &[&["-q"], &args[..]].concat()), b"").good();
+        assert_eq!(fs::read(&back).unwrap_or_else(|_| small.clone()), small);
+    }
+    gateway.quiet();
+    let files = events(&gateway, "file.closed");
+    assert_eq!(files.len(), 7, "{files:#?}");
+    let raw = |name: &Value| {
+        let path = gateway.recordings().join(name.as_str().unwrap());
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        let path = path.display().to_string();
+        let key = identity(1);
+        let args = ["export", "--format", "raw", "--identity", &key, &path];
+        ampgate_tests::gateway::replay(&args).good().stdout
+    };
+    for (file, direction) in files.iter().zip(["written", "read", "written", "read"]) {
+        assert!(raw(&file[format!("{direction}_kept")]) == small, "{file}");
+        assert_eq!(
+            (&file["bytes_kept"], &file["not_kept"]),
+            (&small.len().into(), &Value::Null)
+        );
+    }
+    for file in &files[4..6] {
+        assert_eq!(
+            (&file["written_kept"], &file["bytes_kept"]),
+            (&Value::Null, &0.into()),
+            "{file}"
+        );
+    }
+    let cut = raw(&files[6]["written_kept"]);
+    assert!(cut == content()[..1 << 20], "{} bytes", cut.len());
+    assert_eq!(files[6]["bytes_kept"], 1 << 20);
+    assert!(files[6]["not_kept"].as_str().unwrap().contains("keep_file"));
+    assert_eq!(events(&gateway, "content.opened").len(), 5);
+    let mut verify = Command::new(program_of("ampgate-replay"));
+    verify
+        .args(["verify", "--key"])
+        .arg(gateway.dir.join("keys/sealing.pub"));
+    verify
+        .arg("--journal")
+        .arg(gateway.dir.join("state/journal"));
+    verify.arg("--store").arg(gateway.recordings());
+    run(verify, b"").good().says("12 recordings: 12 intact");
+    assert_eq!(gateway.sessions(&[]).len(), 7);
+    for path in files_below(&gateway.dir) {
+        let plain = fs::read(&path).unwrap_or_default();
+        assert!(
+            !plain.windows(14).any(|w| w == b"tenant-tenant-"),
+            "{path:?}"
+        );
+    }
+    let explain = |path: &str| {
+        let target = A.target();
+        let args = [
+            "explain",
+            "alice",
+            &target,
+            "plain",
+            "sftp",
+            "--operation",
+            "write",
+            "--path",
+            path,
+        ];
+        gateway.ampgate(&args).good()
+    };
+    explain("/tmp/kept/x").says("its content is kept");
+    assert!(!explain("/tmp/unkept/x").out().contains("is kept"));
 }

@@ -297,6 +297,8 @@ pub(crate) struct Answer {
     pub(crate) not_permitted: Vec<Action>,
     pub(crate) errors: Vec<String>,
     pub(crate) default_landings: Vec<Landing>,
+    /// A permit among them asks for the content of files.
+    pub(crate) keeps: bool,
 }
 
 impl Answer {
@@ -620,6 +622,7 @@ impl Policy {
                     permitted = true;
                     answer.permits.push(rule.reference.clone());
                     answer.default_landings.extend(rule.default_landing);
+                    answer.keeps |= rule.keeps;
                 }
                 RuleEffect::Forbid => answer.forbids.push(rule.reference.clone()),
             }

@@ -26,6 +26,8 @@ pub struct Explanation {
     pub not_permitted: Vec<Action>,
     /// Rules that could not be evaluated: each is a refusal.
     pub errors: Vec<String>,
+    /// Of a file that may be read or written: its content is kept.
+    pub keeps: bool,
 }
 
 impl fmt::Display for Explanation {
@@ -42,6 +44,9 @@ impl fmt::Display for Explanation {
             if *action == Action::Connect {
                 f.write_str(", which every action needs")?;
             }
+        }
+        if self.keeps {
+            f.write_str("\n  its content is kept")?;
         }
         for error in &self.errors {
             write!(f, "\n  {error}; that is a refusal")?;
@@ -77,6 +82,7 @@ impl Answer {
             overruled,
             not_permitted: self.not_permitted,
             errors: self.errors,
+            keeps: self.keeps && allowed,
         }
     }
 }
@@ -91,8 +97,12 @@ impl Policy {
         action: Action,
         circumstances: &Circumstances,
     ) -> Explanation {
-        self.ask(subject, amphora, landing, action, circumstances)
-            .explanation()
+        let answer = self.ask(subject, amphora, landing, action, circumstances);
+        // Without a path no file is meant.
+        Explanation {
+            keeps: false,
+            ..answer.explanation()
+        }
     }
 
     /// The same about one file, within sftp.

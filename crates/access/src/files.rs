@@ -12,6 +12,13 @@ use crate::policy::{Policy, RuleEffect};
 use crate::principal::Subject;
 use crate::request::{Detail, Untranslatable};
 
+/// A file operation that is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileAllowed {
+    /// The file's content is to be kept: a permit behind the answer says `@keep("contents")`.
+    pub keeps: bool,
+}
+
 impl Policy {
     /// May the holder of this grant do this with the file of that path? `path` is absolute and says where the file
     /// really is. A permit of `sftp` is one of all four actions; a forbid of `sftp` too.
@@ -24,7 +31,7 @@ impl Policy {
         action: Action,
         path: &str,
         now: Timestamp,
-    ) -> Result<(), Refusal> {
+    ) -> Result<FileAllowed, Refusal> {
         let circumstances = Circumstances {
             now,
             reason: grant.reason().map(str::to_owned),
@@ -39,7 +46,9 @@ impl Policy {
             &circumstances,
         );
         match answer.allowed() {
-            true => Ok(()),
+            true => Ok(FileAllowed {
+                keeps: answer.keeps,
+            }),
             false => Err(Refusal::of_answer(answer)),
         }
     }
@@ -57,6 +66,18 @@ impl Policy {
             }
         }
         Ok(())
+    }
+
+    /// Whether content is to be kept of what is read from, or written to, this path or below it: where all that is known is
+    /// a path above.
+    pub fn keeps_below(&self, grant: &Grant, action: Action, path: &str, now: Timestamp) -> bool {
+        let directory = format!("{}/", path.trim_end_matches('/'));
+        let below = self.paths.iter().filter(|p| p.starts_with(&directory));
+        self.keeping().is_some()
+            && below.map(String::as_str).chain([path]).any(|path| {
+                self.decide_file(grant, action, path, now)
+                    .is_ok_and(|allowed| allowed.keeps)
+            })
     }
 
     /// `connect`, `sftp` and the action, in both forms of the path.
@@ -94,6 +115,8 @@ impl Policy {
             answer.not_permitted.push(action);
         }
         answer.permits.append(&mut file.permits);
+        // Of a name that is listed or removed nothing passes.
+        answer.keeps = file.keeps && matches!(action, Action::Read | Action::Write);
         answer.forbids.append(&mut file.forbids);
         answer.errors.append(&mut file.errors);
         answer.in_order()

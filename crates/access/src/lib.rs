@@ -34,6 +34,7 @@ pub use amphora::{Amphora, LoadBalancer, Role, UpstreamAddr};
 pub use decide::{Action, Circumstances, Grant, NO_SUCH_AMPHORA, Refusal, Why};
 pub use explain::{Explanation, Reach};
 pub use fault::Fault;
+pub use files::FileAllowed;
 pub use host_key::{HOST_KEY_TYPES, HostKey};
 pub use inquiry::{Inquiry, question};
 pub use landing::{

@@ -22,7 +22,8 @@ use crate::table::Faults;
 pub const SCHEMA: &str = include_str!("schema.cedarschema");
 
 /// Annotations that mean something here.
-const ANNOTATIONS: &str = "@id(\"…\"), @default_landing(\"plain|root|netns\"), @description(\"…\")";
+const ANNOTATIONS: &str =
+    "@id(\"…\"), @default_landing(\"plain|root|netns\"), @description(\"…\"), @keep(\"contents\")";
 
 /// The rules in force.
 pub struct Policy {
@@ -46,6 +47,8 @@ impl fmt::Debug for Policy {
 pub(crate) struct Rule {
     pub(crate) reference: RuleRef,
     pub(crate) default_landing: Option<Landing>,
+    /// `@keep("contents")`: of the files that it permits to be read or written, the content is kept.
+    pub(crate) keeps: bool,
 }
 
 /// A rule, as people find it again.
@@ -154,6 +157,14 @@ impl Policy {
         })
     }
 
+    /// The first rule that asks for the contents of files, if there is one.
+    pub fn keeping(&self) -> Option<&RuleRef> {
+        let keeping = self.rules.values().filter(|rule| rule.keeps);
+        keeping
+            .map(|rule| &rule.reference)
+            .min_by_key(|rule| rule.line)
+    }
+
     /// All rules, in the order of the file.
     pub fn rules(&self) -> Vec<RuleRef> {
         let mut rules: Vec<RuleRef> = self.rules.values().map(|r| r.reference.clone()).collect();
@@ -225,7 +236,7 @@ fn name_rules(set: &PolicySet, faults: &Faults<'_>, place: Place<'_>) -> BTreeMa
     for policy in in_order {
         let span = place(policy.id());
         let line = faults.line(&span);
-        let mut default_landing = None;
+        let (mut default_landing, mut keeps) = (None, false);
         for (key, value) in policy.annotations() {
             match key {
                 "id" | "description" => {}
@@ -236,6 +247,17 @@ fn name_rules(set: &PolicySet, faults: &Faults<'_>, place: Place<'_>) -> BTreeMa
                     }
                     (Err(error), _) => {
                         faults.add(span.clone(), format!("@default_landing: {error}"), None);
+                    }
+                },
+                "keep" => match (value, policy.effect()) {
+                    ("contents", Effect::Permit) => keeps = true,
+                    ("contents", Effect::Forbid) => {
+                        faults.add(span.clone(), "@keep belongs to a permit", None);
+                    }
+                    (other, _) => {
+                        let message = format!("@keep(\"{}\")", other.escape_debug());
+                        let help = "what can be kept is \"contents\"".to_owned();
+                        faults.add(span.clone(), message, Some(help));
                     }
                 },
                 other => faults.add(
@@ -273,6 +295,7 @@ fn name_rules(set: &PolicySet, faults: &Faults<'_>, place: Place<'_>) -> BTreeMa
             Rule {
                 reference,
                 default_landing,
+                keeps,
             },
         );
     }

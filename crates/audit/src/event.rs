@@ -39,6 +39,10 @@ pub struct About {
 )]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an event lives as long as it takes to write its line; boxing one kind would save nobody anything"
+)]
 pub enum Event {
     #[serde(rename = "gateway.started")]
     GatewayStarted {
@@ -341,8 +345,23 @@ pub enum Event {
         bytes_written: u64,
         written: Option<Text>,
         written_sha256: Option<Text>,
+        read_kept: Option<Text>,
+        written_kept: Option<Text>,
+        bytes_kept: u64,
+        not_kept: Option<Text>,
         attributes: Option<Text>,
         result: Text,
+    },
+    #[serde(rename = "content.opened")]
+    ContentOpened {
+        user: Text,
+        amphora: Text,
+        landing: Text,
+        protocol: Text,
+        path: Text,
+        direction: Text,
+        of: Text,
+        recording: Text,
     },
     #[serde(rename = "directory.listed")]
     DirectoryListed {
@@ -488,6 +507,7 @@ impl Event {
         "replay.ended",
         "replay.refused",
         "file.closed",
+        "content.opened",
         "directory.listed",
         "path.changed",
         "path.refused",

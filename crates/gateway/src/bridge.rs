@@ -159,7 +159,7 @@ pub async fn run(
         outcome.trouble = Some(trouble);
     }
     if let Some(transfer) = transfer
-        && let Err(trouble) = transfer.finish(live)
+        && let Err(trouble) = transfer.finish(live).await
     {
         outcome.trouble.get_or_insert(trouble);
     }
@@ -257,6 +257,7 @@ impl Output<'_> {
             self.take(message, &mut pieces)?;
         }
         if let Some(transfer) = self.transfer {
+            transfer.tell(self.live).await?;
             transfer.answers(&mut pieces);
         }
         let recordable = pieces.iter().filter_map(|piece| match piece {
@@ -355,7 +356,7 @@ impl Output<'_> {
     /// Output of the operator's own program.
     fn landed(&self, stream: Stream, data: Bytes, pieces: &mut Vec<Piece>) -> Result<(), Trouble> {
         match self.transfer {
-            Some(transfer) if stream == Stream::Stdout => transfer.output(data, self.live, pieces),
+            Some(transfer) if stream == Stream::Stdout => transfer.output(data, pieces),
             _ => {
                 pieces.push(Piece::Data(stream, data));
                 Ok(())

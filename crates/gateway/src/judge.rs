@@ -1,9 +1,12 @@
 //! In: a request with paths, the policy, and the amphora's word on where a path leads. Out: the paths as they may go on.
 //! Never: believes the letters of a path alone, or the amphora alone: both must be allowed.
 
+use std::sync::{Mutex, PoisonError};
+
 use ampgate_access::{Action, Grant, Refusal, Why};
 use ampgate_transfer::{
-    Asked, Command, Direction, Follow, Named, Need, Place, RsyncCommand, Status, absolute, last_of,
+    Asked, Command, Direction, Follow, Keep, Named, Need, Place, RsyncCommand, Status, absolute,
+    last_of,
 };
 use jiff::Timestamp;
 use russh::{ChannelWriteHalf, client};
@@ -36,22 +39,25 @@ struct Judge<'t> {
     to_amphora: &'t ChannelWriteHalf<client::Msg>,
     live: &'t LiveSession,
     asked: &'t Asked,
+    /// What of the content is to be kept, by what was decided so far.
+    keep: Mutex<Keep>,
 }
 
 type Verdict<T> = Result<Result<T, No>, Trouble>;
 
-/// Where the request's paths lead, if all of that is allowed.
+/// Where the request's paths lead, if all of that is allowed, and what is kept of the file that it opens.
 pub async fn places(
     transfer: &Transfer,
     asked: &Asked,
     to_amphora: &ChannelWriteHalf<client::Msg>,
     live: &LiveSession,
-) -> Verdict<Vec<Place>> {
+) -> Verdict<(Vec<Place>, Keep)> {
     let judge = Judge {
         transfer,
         to_amphora,
         live,
         asked,
+        keep: Mutex::default(),
     };
     let named = asked.named();
     let mut places: Vec<Option<Place>> = vec![None; named.len()];
@@ -73,7 +79,12 @@ pub async fn places(
             }
         }
     }
-    Ok(Ok(places.into_iter().flatten().collect()))
+    let places = places.into_iter().flatten().collect();
+    let keep = judge
+        .keep
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
+    Ok(Ok((places, keep)))
 }
 
 impl Judge<'_> {
@@ -186,10 +197,15 @@ impl Judge<'_> {
         for need in named.needs {
             let action = action(*need);
             let decided = policy.decide_file(grant, action, &path, now);
-            let decided = decided.and_then(|()| match named.moves {
-                true => policy.decide_below(grant, &path, now),
-                false => Ok(()),
+            let decided = decided.and_then(|allowed| match named.moves {
+                true => policy.decide_below(grant, &path, now).map(|()| allowed),
+                false => Ok(allowed),
             });
+            if decided.as_ref().is_ok_and(|allowed| allowed.keeps) {
+                let mut keep = self.keep.lock().unwrap_or_else(PoisonError::into_inner);
+                keep.read |= *need == Need::Read;
+                keep.written |= *need == Need::Write;
+            }
             if let Err(refusal) = decided {
                 let sentence = format!(
                     "ampgate: the policy does not allow you to {action} {}",
@@ -219,6 +235,19 @@ impl Judge<'_> {
 pub fn scp(gateway: &Gateway, grant: &Grant, command: &Command) -> bool {
     let action = moves(command.direction);
     in_reach(gateway, grant, &command.path, &[action])
+}
+
+/// Whether the content of what this scp moves is kept. Only the path of the command is known, not what it leads to: where
+/// that may be a directory above, or is relative, more is kept than is asked for rather than less.
+pub fn keeps(gateway: &Gateway, grant: &Grant, command: &Command) -> bool {
+    let letters = match command.path.starts_with('/') {
+        true => absolute(b"/", command.path.as_bytes()),
+        false => b"/".to_vec(),
+    };
+    let path = String::from_utf8_lossy(&letters);
+    let (rules, now) = (gateway.rules(), Timestamp::now());
+    let action = moves(command.direction);
+    rules.policy.keeps_below(grant, action, &path, now)
 }
 
 /// The same for an rsync; it removes files too, where it is told to.
@@ -274,7 +303,8 @@ fn in_reach(gateway: &Gateway, grant: &Grant, path: &str, actions: &[Action]) ->
     let (rules, now) = (gateway.rules(), Timestamp::now());
     let each = actions
         .iter()
-        .map(|action| rules.policy.decide_file(grant, *action, &path, now));
+        .map(|action| rules.policy.decide_file(grant, *action, &path, now))
+        .map(|decided| decided.map(drop));
     let below = rules.policy.decide_below(grant, &path, now);
     each.chain([below])
         .all(|decided| decided.err().is_none_or(|refusal| !is_forbidden(&refusal)))

@@ -36,8 +36,10 @@ pub fn sync(
         .spawn(move || {
             while !stop.load(Ordering::Acquire) {
                 for live in gateway.sessions.all() {
-                    if let Err(trouble) = live.recorder.sync() {
-                        live.end(trouble);
+                    for recorder in live.recorders() {
+                        if let Err(trouble) = recorder.sync() {
+                            live.end(trouble);
+                        }
                     }
                 }
                 gateway.sync_journal();
@@ -45,9 +47,11 @@ pub fn sync(
             }
             // What the stop cut off was shown all the same.
             for live in gateway.sessions.all() {
-                let flushed = live.recorder.flush(Duration::ZERO);
-                if let Err(trouble) = flushed.and_then(|()| live.recorder.sync()) {
-                    live.end(trouble);
+                for recorder in live.recorders() {
+                    let flushed = recorder.flush(Duration::ZERO);
+                    if let Err(trouble) = flushed.and_then(|()| recorder.sync()) {
+                        live.end(trouble);
+                    }
                 }
             }
             gateway.sync_journal();
@@ -59,8 +63,10 @@ pub async fn close_frames(gateway: Arc<Gateway>) {
     loop {
         tokio::time::sleep(SYNC_EVERY).await;
         for live in gateway.sessions.all() {
-            if let Err(trouble) = live.recorder.flush(FRAME_AFTER) {
-                live.end(trouble);
+            for recorder in live.recorders() {
+                if let Err(trouble) = recorder.flush(FRAME_AFTER) {
+                    live.end(trouble);
+                }
             }
         }
     }
@@ -93,20 +99,22 @@ pub async fn prove(gateway: Arc<Gateway>) {
 /// whole deadline.
 async fn prove_all(gateway: &Gateway) -> Result<(), String> {
     for live in gateway.sessions.all() {
-        let head = match live.recorder.unproven_head() {
-            None => continue,
-            Some(Ok(head)) => head,
-            Some(Err(trouble)) => {
+        for recorder in live.recorders() {
+            let head = match recorder.unproven_head() {
+                None => continue,
+                Some(Ok(head)) => head,
+                Some(Err(trouble)) => {
+                    live.end(trouble);
+                    continue;
+                }
+            };
+            let signature = gateway
+                .seal(&head.message())
+                .await
+                .inspect_err(|_| recorder.still_unproven())?;
+            if let Err(trouble) = recorder.prove(&head, &signature) {
                 live.end(trouble);
-                continue;
             }
-        };
-        let signature = gateway
-            .seal(&head.message())
-            .await
-            .inspect_err(|_| live.recorder.still_unproven())?;
-        if let Err(trouble) = live.recorder.prove(&head, &signature) {
-            live.end(trouble);
         }
     }
     Ok(())

@@ -7,12 +7,15 @@ use std::time::{Duration, Instant};
 
 use ampgate_access::{Grant, SessionId};
 use ampgate_audit::{About, Event};
+use ampgate_recording::Header;
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::admit;
 use crate::ask::Asked;
 use crate::bridge::Outcome;
 use crate::gateway::Gateway;
+use crate::keep::{Content, KeptFiles, Of};
 use crate::recorder::Recorder;
 use crate::screens::LiveScreen;
 use crate::sentence::Trouble;
@@ -26,6 +29,8 @@ pub struct LiveSession {
     pub session: SessionId,
     pub grant: Grant,
     pub recorder: Arc<Recorder>,
+    /// Recordings of the contents of files that pass just now.
+    pub kept: KeptFiles,
     /// What whoever watches sees.
     pub screen: LiveScreen,
     began: Instant,
@@ -77,6 +82,7 @@ impl LiveSession {
             session: grant.session(),
             grant,
             recorder,
+            kept: KeptFiles::default(),
             screen: LiveScreen::new(asked.terminal.as_ref().map(|terminal| terminal.size)),
             began: Instant::now(),
             about,
@@ -100,6 +106,47 @@ impl LiveSession {
 
     pub fn about(&self) -> Box<About> {
         Box::new(self.about.clone())
+    }
+
+    /// Its recording, and those of contents.
+    pub fn recorders(&self) -> Vec<Arc<Recorder>> {
+        let mut all = self.kept.all();
+        all.push(Arc::clone(&self.recorder));
+        all
+    }
+
+    /// The beginning of a recording of a file's content: the same facts, an id of its own, and the path as the command.
+    pub fn content(&self, gateway: &Gateway, of: Of<'_>) -> Content {
+        let (session, about) = (gateway.new_session_id(), &self.about);
+        let header = Header {
+            session: session.to_string(),
+            channel: None,
+            user: about.user.to_string(),
+            source: about.source.to_string(),
+            target: about.target.to_string(),
+            amphora: about.amphora.to_string(),
+            load_balancer: about.load_balancer.to_string(),
+            load_balancer_name: about.load_balancer_name.to_string(),
+            project: about.project.to_string(),
+            landing: about.landing.to_string(),
+            action: "content".to_owned(),
+            command: Some(of.path.to_vec()),
+            cols: 0,
+            rows: 0,
+            term: None,
+            pty: false,
+            started: Timestamp::now(),
+            gateway: gateway.name.clone(),
+            host_key: None,
+            sealing_key: gateway.sealing_key,
+        };
+        Content {
+            header,
+            session,
+            of: self.session,
+            path: of.path.to_vec(),
+            kept: self.kept.clone(),
+        }
     }
 
     /// How long it has been going on.
@@ -158,6 +205,10 @@ impl LiveSession {
     /// Seals the recording and writes the end down.
     pub async fn close(&self, gateway: &Gateway, outcome: &Outcome) {
         let word = outcome.word();
+        // Only after a fault of the gateway's own is any of these left.
+        for kept in self.kept.all() {
+            self.kept.close(gateway, &kept, "the session ended").await;
+        }
         let sealed = self.recorder.close(gateway, &outcome.reason()).await;
         let relayed = self.recorder.relayed_bytes();
         let head = sealed.head.as_ref().map(|h| h.hash_hex());

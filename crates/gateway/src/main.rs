@@ -21,6 +21,7 @@ mod hostkey;
 mod inner;
 mod judge;
 mod jump;
+mod keep;
 mod keeping;
 mod keypairs;
 mod land;

@@ -128,9 +128,8 @@ impl Recorder {
         let gateway = Arc::clone(&visit.gateway);
         let header = header(visit, grant, asked);
         let config = gateway.config();
-        let (deadline, max_size) = (config.recording.deadline, config.recording.max_size);
+        let deadline = config.recording.deadline;
         let input = Kept::of(config.recording.input, asked.terminal.is_some());
-        let is_sealed = config.recording.recipients.is_some();
         let store = gateway.store.sealed_to(config.recording.recipients.clone());
         let mut notice = None;
         let live = match create(store.clone(), header.clone(), deadline).await? {
@@ -147,15 +146,60 @@ impl Recorder {
             }
             opened => opened.map_err(|error| failed(&error))?,
         };
-        let path = gateway.recording_name(live.path());
-        Ok(Arc::new(Self {
-            session: grant.session(),
-            path,
+        let recording = &config.recording;
+        Ok(Self::new(
+            &gateway,
+            recording,
+            grant.session(),
+            live,
+            input,
+            notice,
+        ))
+    }
+
+    /// A sealed recording of a file's content; none where the disk has no room, or nothing is sealed.
+    ///
+    /// # Errors
+    /// `Trouble::Recorder`: what cannot be kept does not pass.
+    pub async fn of_content(
+        gateway: &Gateway,
+        session: SessionId,
+        header: Header,
+    ) -> Result<Option<Arc<Self>>, Trouble> {
+        let config = gateway.config();
+        let recording = &config.recording;
+        let Some(recipients) = &recording.recipients else {
+            return Ok(None);
+        };
+        let store = gateway.store.sealed_to(Some(Arc::clone(recipients)));
+        match create(store, header, recording.deadline).await? {
+            Ok(live) => {
+                let input = Kept::Nothing;
+                Ok(Some(Self::new(
+                    gateway, recording, session, live, input, None,
+                )))
+            }
+            Err(RecordingError::BelowReserve { .. }) => Ok(None),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    fn new(
+        gateway: &Gateway,
+        config: &config::Recording,
+        session: SessionId,
+        live: LiveRecording,
+        input: Kept,
+        notice: Option<String>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            session,
+            path: gateway.recording_name(live.path()),
             sync: live.sync_handle(),
             live: Mutex::new(Some(live)),
             input,
-            max_size,
-            deadline,
+            max_size: config.max_size,
+            deadline: config.deadline,
             relayed: Default::default(),
             understood: AtomicU64::new(0),
             recorded: AtomicU64::new(0),
@@ -165,9 +209,9 @@ impl Recorder {
             began: Instant::now(),
             synced: Notify::new(),
             unproven: AtomicBool::new(true),
-            proven: is_sealed.then(Proven::default),
+            proven: config.recipients.is_some().then(Proven::default),
             notice,
-        }))
+        })
     }
 
     pub fn session(&self) -> SessionId {

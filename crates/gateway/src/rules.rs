@@ -114,7 +114,9 @@ pub fn load(path: &Path) -> Result<Rules, Vec<Fault>> {
     let mut files = vec![of_file(path, &text)];
     let policy = gather(&mut faults, &mut files, &config.policy, |file, text| {
         let policy = Policy::parse(file, text)?;
-        speaks_of_nothing(file, text, &config).map_or(Ok(policy), |fault| Err(vec![fault]))
+        let fault = speaks_of_nothing(file, text, &config);
+        let fault = fault.or_else(|| keeps_in_clear(file, text, &policy, &config));
+        fault.map_or(Ok(policy), |fault| Err(vec![fault]))
     });
     let users = gather(&mut faults, &mut files, &config.users, Users::parse);
     let inventory = gather(&mut faults, &mut files, &config.inventory, Fixed::parse);
@@ -166,6 +168,25 @@ fn speaks_of_nothing(file: &str, text: &str, config: &Config) -> Option<Fault> {
         start += line.len();
     }
     None
+}
+
+/// Contents are kept sealed or not at all: the gateway is no place for files that anybody on it can read.
+fn keeps_in_clear(file: &str, text: &str, policy: &Policy, config: &Config) -> Option<Fault> {
+    policy.keeping()?;
+    if config.recording.recipients.is_some() {
+        return None;
+    }
+    let message = "contents are kept sealed or not at all, and recordings here are plain";
+    let help = "set `recipients` in [recording], or remove @keep";
+    let at = text.find("@keep").unwrap_or_default();
+    let span = at..(at + "@keep".len()).min(text.len());
+    Some(Fault::at(
+        file,
+        text,
+        span,
+        message.to_owned(),
+        Some(help.to_owned()),
+    ))
 }
 
 fn gather<T>(

@@ -6,13 +6,21 @@ use ampgate_transfer::{Happened, RsyncFile, ScpFile, Sum};
 
 use crate::gateway::Gateway;
 use crate::judge::Denied;
+use crate::keep::Kept;
 use crate::live::LiveSession;
 use crate::sentence::Trouble;
 
 /// An operation of sftp.
-pub fn happened(gateway: &Gateway, live: &LiveSession, what: Happened) -> Result<(), Trouble> {
+pub fn happened(
+    gateway: &Gateway,
+    live: &LiveSession,
+    what: Happened,
+    kept: Kept,
+) -> Result<(), Trouble> {
     let (user, amphora, landing) = who(live);
     match what {
+        // It is for the keeper.
+        Happened::Content { .. } => Ok(()),
         Happened::Opening { path, flags } => live
             .recorder
             .marker(&format!("sftp: open {} for {flags}", shown(&path))),
@@ -41,6 +49,10 @@ pub fn happened(gateway: &Gateway, live: &LiveSession, what: Happened) -> Result
                     bytes_written: written.bytes,
                     written: written.completeness.map(Into::into),
                     written_sha256: written.sha256.map(Into::into),
+                    read_kept: kept.read.map(Into::into),
+                    written_kept: kept.written.map(Into::into),
+                    bytes_kept: kept.bytes,
+                    not_kept: kept.short.map(Into::into),
                     attributes: file.attributes.map(Into::into),
                     result: file.result.into(),
                 },
@@ -104,6 +116,7 @@ pub fn scp(
     path: &str,
     is_read: bool,
     file: ScpFile,
+    kept: Kept,
 ) -> Result<(), Trouble> {
     let moved = Moved {
         protocol: "scp",
@@ -113,10 +126,10 @@ pub fn scp(
         attributes: format!("mode {}", file.mode),
         result: file.result,
     };
-    told(gateway, live, moved, file.sum)
+    told(gateway, live, moved, file.sum, kept)
 }
 
-/// A file of an rsync.
+/// A file of an rsync. Its content is not kept: of what the other side has already nothing passes.
 pub fn rsync(
     gateway: &Gateway,
     live: &LiveSession,
@@ -132,7 +145,7 @@ pub fn rsync(
         attributes: file.attributes,
         result: file.result,
     };
-    told(gateway, live, moved, file.sum)
+    told(gateway, live, moved, file.sum, Kept::default())
 }
 
 /// A file that a command moved.
@@ -145,7 +158,13 @@ struct Moved<'f> {
     result: &'static str,
 }
 
-fn told(gateway: &Gateway, live: &LiveSession, file: Moved<'_>, sum: Sum) -> Result<(), Trouble> {
+fn told(
+    gateway: &Gateway,
+    live: &LiveSession,
+    file: Moved<'_>,
+    sum: Sum,
+    kept: Kept,
+) -> Result<(), Trouble> {
     let (user, amphora, landing) = who(live);
     let (read, written) = match file.is_read {
         true => (Some(sum), None),
@@ -177,6 +196,10 @@ fn told(gateway: &Gateway, live: &LiveSession, file: Moved<'_>, sum: Sum) -> Res
             bytes_written: written.bytes,
             written: written.completeness.map(Into::into),
             written_sha256: written.sha256.map(Into::into),
+            read_kept: kept.read.map(Into::into),
+            written_kept: kept.written.map(Into::into),
+            bytes_kept: kept.bytes,
+            not_kept: kept.short.map(Into::into),
             attributes: Some(file.attributes.into()),
             result: file.result.into(),
         },
@@ -267,7 +290,7 @@ fn who(
 }
 
 /// A path as one line of text.
-fn shown(path: &[u8]) -> String {
+pub fn shown(path: &[u8]) -> String {
     let mut text = String::new();
     for c in String::from_utf8_lossy(path).chars() {
         match c.is_control() {

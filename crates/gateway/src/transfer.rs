@@ -8,8 +8,8 @@ use std::time::Duration;
 use ampgate_access::{Ask, Grant};
 use ampgate_recording::Stream;
 use ampgate_transfer::{
-    Command, Direction, FromAmphora, FromClient, Malformed, Rsync, RsyncCommand, Scp, Sftp, Status,
-    Understood,
+    Command, Direction, FromAmphora, FromClient, Happened, Malformed, Rsync, RsyncCommand,
+    RsyncFile, Scp, ScpFile, Sftp, Status, Understood,
 };
 use bytes::Bytes;
 use russh::{ChannelWriteHalf, client};
@@ -19,6 +19,7 @@ use crate::ask::Asked;
 use crate::bridge::Piece;
 use crate::gateway::Gateway;
 use crate::judge;
+use crate::keep::{Keeper, Kept, Of};
 use crate::live::LiveSession;
 use crate::sentence::Trouble;
 use crate::story;
@@ -36,6 +37,8 @@ pub struct Transfer {
     answered: Notify,
     /// The amphora said something, or the client took an answer.
     moved: Notify,
+    /// Whoever has it tells what happened, in order. Not the state's own lock: files are kept meanwhile.
+    keeper: tokio::sync::Mutex<Keeper>,
 }
 
 struct State {
@@ -43,11 +46,24 @@ struct State {
     answers: VecDeque<Bytes>,
     path: Option<Result<Vec<u8>, Status>>,
     home: Option<Vec<u8>>,
+    /// What happened and is not written down yet.
+    untold: VecDeque<Untold>,
+}
+
+/// Something that happened.
+#[derive(Clone)]
+enum Untold {
+    Sftp(Happened),
+    /// Of the file of an scp that ends next.
+    Content(Bytes),
+    Scp(ScpFile),
+    Rsync(RsyncFile),
 }
 
 enum Protocol {
     Sftp(Box<Sftp>),
-    Scp(Box<Scp>, Command),
+    /// And whether the content is kept.
+    Scp(Box<Scp>, Command, bool),
     Rsync(Box<Rsync>, RsyncCommand),
 }
 
@@ -68,9 +84,11 @@ impl Transfer {
                 answers: VecDeque::new(),
                 path: None,
                 home: None,
+                untold: VecDeque::new(),
             }),
             answered: Notify::new(),
             moved: Notify::new(),
+            keeper: tokio::sync::Mutex::default(),
         })
     }
 
@@ -80,8 +98,9 @@ impl Transfer {
                 .then(|| Protocol::Rsync(Box::new(Rsync::new(&command)), command));
         }
         let command = Command::parse(command)?;
+        let keeps = judge::keeps(gateway, grant, &command);
         judge::scp(gateway, grant, &command)
-            .then(|| Protocol::Scp(Box::new(Scp::new(command.direction)), command))
+            .then(|| Protocol::Scp(Box::new(Scp::new(command.direction)), command, keeps))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -112,16 +131,16 @@ impl Transfer {
         }
     }
 
-    /// Output of the amphora.
-    pub fn output(
-        &self,
-        mut data: Bytes,
-        live: &LiveSession,
-        pieces: &mut Vec<Piece>,
-    ) -> Result<(), Trouble> {
+    /// Output of the amphora. It goes on after [`Transfer::tell`].
+    pub fn output(&self, mut data: Bytes, pieces: &mut Vec<Piece>) -> Result<(), Trouble> {
         let outcome = {
             let mut state = self.state();
-            let State { protocol, path, .. } = &mut *state;
+            let State {
+                protocol,
+                path,
+                untold,
+                ..
+            } = &mut *state;
             match protocol {
                 Protocol::Sftp(sftp) => {
                     let mut each = || sftp.amphora(&mut data);
@@ -136,8 +155,11 @@ impl Transfer {
                         }
                     }
                 }
-                Protocol::Scp(scp, _) => {
-                    pieces.extend(scp.amphora(data).into_iter().map(piece));
+                Protocol::Scp(scp, _, keeps) => {
+                    let runs = scp.amphora(data);
+                    keep(&runs, *keeps, untold);
+                    untold.extend(scp.happened().into_iter().map(Untold::Scp));
+                    pieces.extend(runs.into_iter().map(piece));
                     Ok(())
                 }
                 Protocol::Rsync(rsync, _) => {
@@ -147,8 +169,6 @@ impl Transfer {
             }
         };
         self.moved.notify_one();
-        // What happened is written down before the client learns of it.
-        self.tell(live)?;
         outcome
     }
 
@@ -162,10 +182,14 @@ impl Transfer {
         loop {
             let next = {
                 let mut state = self.state();
-                match &mut state.protocol {
+                let State {
+                    protocol, untold, ..
+                } = &mut *state;
+                match protocol {
                     Protocol::Sftp(sftp) => sftp.client(&mut data).map_err(|e| malformed(&e))?,
-                    Protocol::Scp(scp, _) if !data.is_empty() => {
-                        scp.client(data.clone());
+                    Protocol::Scp(scp, _, keeps) if !data.is_empty() => {
+                        keep(&scp.client(data.clone()), *keeps, untold);
+                        untold.extend(scp.happened().into_iter().map(Untold::Scp));
                         Some(FromClient::Pass(std::mem::take(&mut data)))
                     }
                     Protocol::Rsync(rsync, command) if !data.is_empty() => {
@@ -176,7 +200,7 @@ impl Transfer {
                     Protocol::Scp(..) | Protocol::Rsync(..) => None,
                 }
             };
-            self.tell(live)?;
+            self.tell(live).await?;
             // A send that fails means that the amphora has closed: the other direction sees that, and ends both.
             match next {
                 None => return Ok(()),
@@ -187,9 +211,9 @@ impl Transfer {
                 Some(FromClient::Wait) => self.moved.notified().await,
                 Some(FromClient::Decide(asked)) => {
                     match judge::places(self, &asked, to_amphora, live).await? {
-                        Ok(places) => {
-                            let packet = self.sftp(|sftp| sftp.allow(asked, places));
-                            self.tell(live)?;
+                        Ok((places, keep)) => {
+                            let packet = self.sftp(|sftp| sftp.allow(asked, places, keep));
+                            self.tell(live).await?;
                             if let Some(packet) = packet {
                                 let _ = to_amphora.data_bytes(packet).await;
                             }
@@ -203,7 +227,7 @@ impl Transfer {
                                 let operation = asked.operation();
                                 story::refused(&self.gateway, live, "sftp", operation, denied)?;
                             }
-                            self.tell(live)?;
+                            self.tell(live).await?;
                             if let Some(packet) = packet {
                                 self.answer(packet).await;
                             }
@@ -271,39 +295,110 @@ impl Transfer {
     }
 
     /// The channel has ended: what is still open is told as it is.
-    pub fn finish(&self, live: &LiveSession) -> Result<(), Trouble> {
+    pub async fn finish(&self, live: &LiveSession) -> Result<(), Trouble> {
         match &mut self.state().protocol {
             Protocol::Sftp(sftp) => sftp.finish(),
-            Protocol::Scp(scp, _) => scp.finish(),
+            Protocol::Scp(scp, ..) => scp.finish(),
             Protocol::Rsync(rsync, _) => rsync.finish(),
         }
-        self.tell(live)
+        self.tell(live).await
     }
 
-    /// Writes down what happened.
-    fn tell(&self, live: &LiveSession) -> Result<(), Trouble> {
-        let mut state = self.state();
-        match &mut state.protocol {
-            Protocol::Sftp(sftp) => {
-                for happened in sftp.happened() {
-                    story::happened(&self.gateway, live, happened)?;
-                }
+    /// Keeps what is to be kept, and writes down what happened: before the other side learns of it.
+    pub async fn tell(&self, live: &LiveSession) -> Result<(), Trouble> {
+        let mut keeper = self.keeper.lock().await;
+        loop {
+            // Only once it is told is it taken away: this wait may be cancelled, and another goes on with it.
+            let Some((next, path, read)) = self.state().next_untold() else {
+                return Ok(());
+            };
+            let told = self.tell_one(&mut keeper, live, next, &path, read).await;
+            self.state().untold.pop_front();
+            told?;
+        }
+    }
+
+    async fn tell_one(
+        &self,
+        keeper: &mut Keeper,
+        live: &LiveSession,
+        what: Untold,
+        path: &str,
+        read: bool,
+    ) -> Result<(), Trouble> {
+        let gateway = &self.gateway;
+        match what {
+            Untold::Sftp(Happened::Content {
+                number,
+                path,
+                is_written,
+                bytes,
+            }) => {
+                let of = Of {
+                    protocol: "sftp",
+                    number,
+                    path: &path,
+                    is_written,
+                };
+                keeper.take(gateway, live, of, &bytes).await
             }
-            Protocol::Scp(scp, command) => {
-                for file in scp.happened() {
-                    let read = command.direction == Direction::FromAmphora;
-                    story::scp(&self.gateway, live, &command.path, read, file)?;
-                }
+            Untold::Sftp(what) => {
+                let kept = match &what {
+                    Happened::File(file) => keeper.close(gateway, live, file.number).await?,
+                    _ => Kept::default(),
+                };
+                story::happened(gateway, live, what, kept)
+            }
+            Untold::Content(bytes) => {
+                let of = Of {
+                    protocol: "scp",
+                    number: 0,
+                    path: path.as_bytes(),
+                    is_written: !read,
+                };
+                keeper.take(gateway, live, of, &bytes).await
+            }
+            Untold::Scp(file) => {
+                let kept = keeper.close(gateway, live, 0).await?;
+                story::scp(gateway, live, path, read, file, kept)
+            }
+            Untold::Rsync(file) => story::rsync(gateway, live, path, read, file),
+        }
+    }
+}
+
+impl State {
+    /// The oldest thing that is not told, with the path and the direction of the command, if it is one.
+    fn next_untold(&mut self) -> Option<(Untold, String, bool)> {
+        let (path, read) = match &mut self.protocol {
+            Protocol::Sftp(sftp) => {
+                let happened = sftp.happened();
+                self.untold.extend(happened.into_iter().map(Untold::Sftp));
+                (String::new(), true)
+            }
+            Protocol::Scp(scp, command, _) => {
+                let happened = scp.happened();
+                self.untold.extend(happened.into_iter().map(Untold::Scp));
+                let read = command.direction == Direction::FromAmphora;
+                (command.path.clone(), read)
             }
             Protocol::Rsync(rsync, command) => {
-                for file in rsync.happened() {
-                    let read = command.direction == Direction::FromAmphora;
-                    story::rsync(&self.gateway, live, &command.path, read, file)?;
-                }
+                let happened = rsync.happened();
+                self.untold.extend(happened.into_iter().map(Untold::Rsync));
+                let read = command.direction == Direction::FromAmphora;
+                (command.path.clone(), read)
             }
-        }
-        Ok(())
+        };
+        self.untold.front().map(|next| (next.clone(), path, read))
     }
+}
+
+/// What of the bytes is content goes to the keeper, if it is kept.
+fn keep(runs: &[Understood], keeps: bool, untold: &mut VecDeque<Untold>) {
+    untold.extend(runs.iter().filter_map(|run| match run {
+        Understood::Content(bytes) if keeps => Some(Untold::Content(bytes.clone())),
+        _ => None,
+    }));
 }
 
 /// Content is accounted for; all the rest is recorded.

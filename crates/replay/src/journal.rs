@@ -288,11 +288,12 @@ impl Opened {
     }
 
     fn line(&mut self, line: &[u8], before: &[u8]) {
-        const NAMES: [&[u8]; 6] = [
+        const NAMES: [&[u8]; 7] = [
             b"\"gateway.started\"",
             b"\"gateway.stopped\"",
             b"\"journal.recovered\"",
             b"\"recording.opened\"",
+            b"\"content.opened\"",
             b"\"archive.removed\"",
             b"\"archive.deleted\"",
         ];
@@ -319,7 +320,9 @@ impl Opened {
                 }
                 self.stopped = false;
             }
-            Ok(Event::RecordingOpened { recording, .. }) => {
+            Ok(
+                Event::RecordingOpened { recording, .. } | Event::ContentOpened { recording, .. },
+            ) => {
                 if let Some(session) = envelope.session {
                     self.recordings.push((session, recording.to_string()));
                 }

@@ -59,6 +59,8 @@ pub(crate) struct Content {
     end: Option<u64>,
     /// The size that the file was said, or made, to have.
     size: Option<u64>,
+    /// What was hashed since the last call of [`Content::kept`], where it is to be kept.
+    kept: Option<Vec<Bytes>>,
 }
 
 /// A hash of bytes that are a secret's may be one itself: only its progress is shown.
@@ -78,6 +80,28 @@ impl Content {
             broken: false,
             end: None,
             size: None,
+            kept: None,
+        }
+    }
+
+    /// The same, of which what is hashed is given out too.
+    pub(crate) fn keeping(keep: bool) -> Self {
+        Self {
+            kept: keep.then(Vec::new),
+            ..Self::new()
+        }
+    }
+
+    /// What was hashed since the last call, in order.
+    pub(crate) fn kept(&mut self) -> Vec<Bytes> {
+        self.kept.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn hash(&mut self, piece: &[u8]) {
+        self.hash.update(piece);
+        self.next = self.next.saturating_add(piece.len() as u64);
+        if let Some(kept) = &mut self.kept {
+            kept.push(Bytes::copy_from_slice(piece));
         }
     }
 
@@ -89,8 +113,7 @@ impl Content {
             return;
         }
         if offset == self.next {
-            self.hash.update(piece);
-            self.next = self.next.saturating_add(length);
+            self.hash(piece);
             self.catch_up(waiting);
             return;
         }
@@ -113,8 +136,7 @@ impl Content {
             if offset < self.next {
                 return self.give_up(waiting);
             }
-            self.hash.update(&piece);
-            self.next = self.next.saturating_add(piece.len() as u64);
+            self.hash(&piece);
         }
     }
 

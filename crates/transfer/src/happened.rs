@@ -1,5 +1,7 @@
 //! In: an operation whose end is known. Out: what the journal says of it.
-//! Never: content.
+//! Never: content of which nobody asked that it is kept.
+
+use bytes::Bytes;
 
 use crate::content::Sum;
 
@@ -12,6 +14,17 @@ pub enum Happened {
         path: Vec<u8>,
         /// What for, in words.
         flags: String,
+    },
+    /// The next bytes of a file whose content is kept, each once and in order: those that are hashed.
+    Content {
+        /// As in [`ClosedFile::number`].
+        number: u64,
+        /// Where it is.
+        path: Vec<u8>,
+        /// Whether they came from the operator.
+        is_written: bool,
+        /// The bytes.
+        bytes: Bytes,
     },
     /// A file was closed, or could not be opened.
     File(Box<ClosedFile>),
@@ -31,6 +44,8 @@ pub enum Happened {
 /// A file between opening and closing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClosedFile {
+    /// Which of the channel's files; 0 if it could not be opened.
+    pub number: u64,
     /// Where it is.
     pub path: Vec<u8>,
     /// What it was opened for, in words.
@@ -43,6 +58,15 @@ pub struct ClosedFile {
     pub attributes: Option<String>,
     /// `ok`, or the first thing that went wrong.
     pub result: String,
+}
+
+/// Of which directions of a file the content is to be kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// What goes to the operator.
+    pub read: bool,
+    /// What comes from the operator.
+    pub written: bool,
 }
 
 /// An operation on names.

@@ -23,7 +23,7 @@ pub use command::{Command, Direction};
 pub use content::{Completeness, Sum};
 pub use error::Malformed;
 pub use frame::LONGEST_PACKET;
-pub use happened::{Change, ClosedFile, Happened};
+pub use happened::{Change, ClosedFile, Happened, Keep};
 pub use path::{Last, absolute, last_of};
 pub use rsync::{Rsync, RsyncCommand, RsyncFile};
 pub use scp::{Scp, ScpFile, Understood};

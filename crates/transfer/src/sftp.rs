@@ -11,7 +11,7 @@ use crate::asked::{self, Asked, Place, What};
 use crate::content::Content;
 use crate::error::Malformed;
 use crate::frame::{DATA, Frames, LONGEST_HANDLE, Piece, WRITE};
-use crate::happened::{Change, ClosedFile, Happened};
+use crate::happened::{Change, ClosedFile, Happened, Keep};
 use crate::path::absolute;
 use crate::request::{Request, parse};
 use crate::wire::{Attributes, Fields, Packet};
@@ -133,6 +133,7 @@ struct Opening {
     path: Vec<u8>,
     /// None for a directory.
     flags: Option<u32>,
+    keep: Keep,
 }
 
 #[derive(Debug)]
@@ -280,8 +281,8 @@ impl Sftp {
         }
     }
 
-    /// The request goes on, with these paths in the place of its own.
-    pub fn allow(&mut self, asked: Asked, places: Vec<Place>) -> Bytes {
+    /// The request goes on, with these paths in the place of its own. If it opens a file, `keep` says what is kept of it.
+    pub fn allow(&mut self, asked: Asked, places: Vec<Place>, keep: Keep) -> Bytes {
         let packet = asked.packet(&places);
         let mut places = places.into_iter().map(|place| place.real);
         let first = places.next().unwrap_or_default();
@@ -294,11 +295,13 @@ impl Sftp {
                 Pending::Open(Opening {
                     path: first,
                     flags: Some(flags),
+                    keep,
                 })
             }
             What::Opendir => Pending::Open(Opening {
                 path: first,
                 flags: None,
+                keep,
             }),
             what if what.only_looks() => Pending::Looks,
             what => {
@@ -335,7 +338,7 @@ impl Sftp {
             sent: Vec::new(),
         });
         let places = places.collect();
-        self.allow(asked, places);
+        self.allow(asked, places, Keep::default());
         if let Some(pending) = self.outstanding.remove(&id) {
             self.ended(pending, status.clone());
         }
@@ -515,11 +518,13 @@ impl Sftp {
         match &mut self.writing {
             Writing::File(file, offset) => {
                 if let Some(Open {
+                    path,
                     kind: Kind::File { written, .. },
                     ..
                 }) = self.open.get_mut(file)
                 {
                     written.take(*offset, content, &mut self.waiting);
+                    keep(&mut self.happened, *file, path, true, written.kept());
                 }
                 *offset = offset.saturating_add(content.len() as u64);
                 true
@@ -533,11 +538,13 @@ impl Sftp {
             return;
         };
         if let Some(Open {
+            path,
             kind: Kind::File { read, .. },
             ..
         }) = self.open.get_mut(file)
         {
             read.take(*offset, content, &mut self.waiting);
+            keep(&mut self.happened, *file, path, false, read.kept());
         }
         *offset = offset.saturating_add(content.len() as u64);
     }
@@ -640,8 +647,8 @@ impl Sftp {
             None => Kind::Directory(0),
             Some(flags) => Kind::File {
                 flags,
-                read: Box::new(Content::new()),
-                written: Box::new(Content::new()),
+                read: Box::new(Content::keeping(opening.keep.read)),
+                written: Box::new(Content::keeping(opening.keep.written)),
                 attributes: None,
             },
         };
@@ -735,6 +742,7 @@ impl Sftp {
                 result,
             },
             Some(flags) => Happened::File(Box::new(ClosedFile {
+                number: 0,
                 path: opening.path,
                 flags: asked::flag_words(flags),
                 read: None,
@@ -767,6 +775,7 @@ impl Sftp {
                 }
                 let (read, written) = (read.sum(&mut self.waiting), written.sum(&mut self.waiting));
                 Happened::File(Box::new(ClosedFile {
+                    number: file,
                     path,
                     flags: asked::flag_words(flags),
                     read: (flags & asked::READ != 0).then_some(read),
@@ -783,6 +792,22 @@ impl Open {
     fn is_written(&self) -> bool {
         matches!(&self.kind, Kind::File { flags, .. } if asked::writes(*flags))
     }
+}
+
+/// Content that is to be kept.
+fn keep(
+    happened: &mut VecDeque<Happened>,
+    number: u64,
+    path: &[u8],
+    is_written: bool,
+    pieces: Vec<Bytes>,
+) {
+    happened.extend(pieces.into_iter().map(|bytes| Happened::Content {
+        number,
+        path: path.to_vec(),
+        is_written,
+        bytes,
+    }));
 }
 
 fn status(fields: &mut Fields<'_>) -> Result<Status, Malformed> {

@@ -9,8 +9,8 @@
 )]
 
 use ampgate_transfer::{
-    Asked, ClosedFile, Completeness, FromAmphora, FromClient, Happened, Malformed, Place, Sftp,
-    Status,
+    Asked, ClosedFile, Completeness, FromAmphora, FromClient, Happened, Keep, Malformed, Place,
+    Sftp, Status,
 };
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -47,6 +47,7 @@ fn sha(bytes: &[u8]) -> String {
 #[derive(Default)]
 struct Channel {
     sftp: Sftp,
+    keep: Keep,
     up: Vec<u8>,
     down: Vec<u8>,
     told: Vec<Happened>,
@@ -80,7 +81,7 @@ impl Channel {
                 FromClient::Pass(bytes) => self.up.extend_from_slice(&bytes),
                 FromClient::Decide(asked) => {
                     let places = as_it_is(&asked);
-                    let packet = self.sftp.allow(asked, places);
+                    let packet = self.sftp.allow(asked, places, self.keep);
                     self.up.extend_from_slice(&packet);
                 }
                 FromClient::Answer(bytes) => self.down.extend_from_slice(&bytes),
@@ -515,4 +516,48 @@ proptest! {
             }
         }
     }
+}
+
+/// What is kept is what is hashed: in order, each byte once, whatever order the pieces come in; and of no other direction.
+#[test]
+fn kept_content_is_the_hashed_content() {
+    let mut channel = Channel {
+        keep: Keep {
+            read: true,
+            written: false,
+        },
+        ..Channel::begun()
+    };
+    channel.client(&open(1, b"/kept", 3)).unwrap();
+    channel.amphora(&handle(1, b"h")).unwrap();
+    for (id, offset) in [(2, 0), (3, 4), (4, 8)] {
+        channel.client(&read(id, b"h", offset, 4)).unwrap();
+    }
+    for (id, content) in [(4, b"last"), (2, b"1st "), (3, b"2nd ")] {
+        channel.amphora(&data(id, content)).unwrap();
+    }
+    let write = packet(6, &[&n(5), &s(b"h"), &n8(0), &s(b"not kept")]);
+    channel.client(&write).unwrap();
+    channel.sftp.finish();
+    channel.told.extend(channel.sftp.happened());
+    let mut kept = Vec::new();
+    for told in &channel.told {
+        if let Happened::Content {
+            number,
+            path,
+            is_written,
+            bytes,
+        } = told
+        {
+            assert_eq!(
+                (*number, path.as_slice(), *is_written),
+                (1, &b"/kept"[..], false)
+            );
+            kept.extend_from_slice(bytes);
+        }
+    }
+    assert_eq!(kept, b"1st 2nd last");
+    let file = channel.files()[0];
+    assert_eq!(file.number, 1);
+    assert_eq!(file.read.as_ref().unwrap().sha256, Some(sha(&kept)));
 }

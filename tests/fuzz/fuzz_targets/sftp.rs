@@ -36,7 +36,7 @@ fuzz_target!(|talk: &[u8]| {
                     Ok(Some(FromClient::Decide(asked))) if side & 2 == 0 => {
                         assert!(!asked.named().is_empty());
                         let places = places(&asked);
-                        to_amphora += sftp.allow(asked, places).len();
+                        to_amphora += sftp.allow(asked, places, Default::default()).len();
                     }
                     Ok(Some(FromClient::Decide(_) | FromClient::Answer(_))) => {}
                     Ok(Some(FromClient::Wait)) | Ok(None) => break,

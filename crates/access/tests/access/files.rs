@@ -200,3 +200,43 @@ fn an_answer_about_a_file_names_its_rule() {
     );
     assert!(said.to_string().contains("no rule permits write"), "{said}");
 }
+
+#[test]
+fn content_is_kept_where_a_permit_that_decides_says_so() {
+    let kept = r#"
+@keep("contents") permit (principal, action in [Action::"read", Action::"list"], resource) when { context.path like "/etc/web/*" };
+"#;
+    let world = world(&format!("{SFTP}{kept}{CERTS}"));
+    let grant = world.grant.as_ref().unwrap();
+    let keeps = |action, path| {
+        let allowed = world.policy.decide_file(grant, action, path, world.now);
+        allowed.unwrap().keeps
+    };
+    assert!(keeps(Action::Read, "/etc/web/x"));
+    assert!(!keeps(Action::Read, "/etc/other"));
+    assert!(!keeps(Action::Write, "/etc/web/x"), "it permits no write");
+    assert!(!keeps(Action::List, "/etc/web/x"), "nothing passes");
+    let below = |action, path| world.policy.keeps_below(grant, action, path, world.now);
+    assert!(below(Action::Read, "/etc") && below(Action::Read, "/etc/web/x"));
+    assert!(!below(Action::Read, "/var") && !below(Action::Write, "/etc"));
+    // Of a forbidden file nothing passes.
+    assert!(!below(Action::Read, "/var/lib/octavia/certs/web.pem"));
+    assert!(world.policy.keeping().is_some());
+}
+
+#[test]
+fn keep_says_contents_and_stands_on_a_permit() {
+    for (text, fault) in [
+        (
+            r#"@keep("names") permit (principal, action, resource);"#,
+            "names",
+        ),
+        (
+            r#"@keep("contents") forbid (principal, action, resource);"#,
+            "belongs to a permit",
+        ),
+    ] {
+        let faults = sentences(Policy::parse("policy.cedar", text).unwrap_err());
+        assert!(faults.contains(fault), "{faults}");
+    }
+}

@@ -67,6 +67,10 @@ pub struct Recording {
     pub break_glass_reserve: u64,
     /// A session whose recording passes this many bytes ends with a sentence.
     pub max_size: u64,
+    /// Of one transferred file at most this many bytes are kept, where policy asks for them.
+    pub keep_file: u64,
+    /// Of all files of a session.
+    pub keep_session: u64,
     pub input: Input,
     /// How long a disk or the signer may make a session wait before it ends.
     pub deadline: Duration,
@@ -93,6 +97,8 @@ pub fn read(s: Table<'_, '_>, base: &Path) -> Recording {
             0..=reserve,
         ),
         max_size: size(&s, "max_size", 64 << 30),
+        keep_file: size(&s, "keep_file", 16 << 20),
+        keep_session: size(&s, "keep_session", 256 << 20),
         input: s
             .parsed_if_there("input", Input::parse)
             .unwrap_or(Input::Never),
@@ -141,12 +147,14 @@ fn recipients(s: &Table<'_, '_>) -> Option<Recipients> {
 pub fn show(r: &Recording, out: &mut String) {
     let _ = writeln!(
         out,
-        "\n[recording]\ndirectory = {}\nreserve = {:?}\nlow_space = {:?}\nbreak_glass_reserve = {:?}\nmax_size = {:?}\ninput = {:?}\ndeadline = {:?}",
+        "\n[recording]\ndirectory = {}\nreserve = {:?}\nlow_space = {:?}\nbreak_glass_reserve = {:?}\nmax_size = {:?}\nkeep_file = {:?}\nkeep_session = {:?}\ninput = {:?}\ndeadline = {:?}",
         format_args!("{:?}", r.directory.display().to_string()),
         show_size(r.reserve),
         show_size(r.low_space),
         show_size(r.break_glass_reserve),
         show_size(r.max_size),
+        show_size(r.keep_file),
+        show_size(r.keep_session),
         r.input.name(),
         show_duration(r.deadline)
     );
