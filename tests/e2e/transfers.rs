@@ -556,6 +556,15 @@ fn an_rsync_of_a_denied_path_is_ended_or_recorded_in_full() {
     let up = rsync(Land::Plain, &["-a", &mine, "HOST:/tmp/some/"]);
     assert!(up.err().contains("/tmp/some/mine.secret"), "{up:?}");
     bed().inside(&A, "test ! -e /tmp/some/mine.secret").good();
+    // By a protocol that is not read nobody leaves the rules: the channel ends.
+    let old = rsync(
+        Land::Plain,
+        &["-a", "--protocol=28", &mine, "HOST:/tmp/some/"],
+    );
+    assert_ne!(old.code, Some(0));
+    let sentence = "the gateway reads rsync's protocols 29 to 32";
+    assert!(old.err().contains(sentence), "{old:?}");
+    bed().inside(&A, "test ! -e /tmp/some/mine.secret").good();
     let refused = events(&gateway, "path.refused");
     assert!(
         refused.len() == 2

@@ -17,6 +17,9 @@ use crate::sentence::Trouble;
 use crate::story;
 use crate::transfer::Transfer;
 
+/// Names that are judged before others have their turn.
+const TURN: usize = 64;
+
 /// What does not go on.
 pub struct No {
     /// What the client is told.
@@ -261,7 +264,7 @@ pub fn rsync(gateway: &Gateway, grant: &Grant, command: &RsyncCommand) -> bool {
 
 /// Below the path of an rsync lie its files, of which a rule may speak without speaking of the path: what it forbids ends
 /// the channel before the name, or the wish for the file, goes on. Nobody can know that of a relative path.
-pub fn named(
+pub async fn named(
     gateway: &Gateway,
     live: &LiveSession,
     command: &RsyncCommand,
@@ -269,7 +272,14 @@ pub fn named(
 ) -> Result<(), Trouble> {
     let (rules, now) = (gateway.rules(), Timestamp::now());
     let action = moves(command.direction);
-    for place in names.iter().filter_map(|name| command.place(name)) {
+    for (n, name) in names.iter().enumerate() {
+        // A packet can hold thousands, and others want their turn.
+        if n % TURN == TURN - 1 {
+            tokio::task::yield_now().await;
+        }
+        let Some(place) = command.place(name) else {
+            continue;
+        };
         let path = String::from_utf8_lossy(&place);
         let decided = rules.policy.decide_file(&live.grant, action, &path, now);
         let Some(refusal) = decided.err().filter(is_forbidden) else {

@@ -49,8 +49,14 @@ impl Room {
 pub async fn watch(gateway: Arc<Gateway>) {
     loop {
         let store = Arc::clone(&gateway.store);
-        // May hang with its disk: then nothing is known, and nothing else waits for it.
-        let asked = tokio::task::spawn_blocking(move || store.free()).await;
+        let mut asking = tokio::task::spawn_blocking(move || store.free());
+        // May hang with its disk: then nothing is known, and nothing else waits for it. It is not asked a second time meanwhile.
+        let asked = loop {
+            match tokio::time::timeout(WATCH_EVERY, &mut asking).await {
+                Ok(asked) => break asked,
+                Err(_) => gateway.room.free.store(UNKNOWN, Ordering::Relaxed),
+            }
+        };
         match asked {
             Ok(Ok(free)) => look(&gateway, free),
             _ => gateway.room.free.store(UNKNOWN, Ordering::Relaxed),

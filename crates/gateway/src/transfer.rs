@@ -29,6 +29,9 @@ const MAX_ANSWERS: usize = 64;
 /// An amphora that neither says where a path leads nor sends anything else for so long is gone.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Of an rsync that the gateway cannot read, by the client's doing or by the amphora's.
+const NO_RSYNC: &str = "the gateway reads rsync's protocols 29 to 32, with up to 262144 names and 65536 directories at a time, and this is something else";
+
 /// A channel whose bytes are read on their way. Only what they are is decided here; whether the session may be is not.
 pub struct Transfer {
     pub gateway: Arc<Gateway>,
@@ -180,6 +183,7 @@ impl Transfer {
         live: &LiveSession,
     ) -> Result<(), Trouble> {
         loop {
+            let mut named = None;
             let next = {
                 let mut state = self.state();
                 let State {
@@ -194,12 +198,19 @@ impl Transfer {
                     }
                     Protocol::Rsync(rsync, command) if !data.is_empty() => {
                         rsync.client(data.clone());
-                        judge::named(&self.gateway, live, command, rsync.named())?;
+                        named = Some((command.clone(), rsync.named(), rsync.is_rsync()));
                         Some(FromClient::Pass(std::mem::take(&mut data)))
                     }
                     Protocol::Scp(..) | Protocol::Rsync(..) => None,
                 }
             };
+            if let Some((command, names, is_rsync)) = named {
+                judge::named(&self.gateway, live, &command, names).await?;
+                // What is not read has no names to judge: whoever gets out of the reader would get out of the rules.
+                if !is_rsync {
+                    return Err(Trouble::Transfer(NO_RSYNC.to_owned()));
+                }
+            }
             self.tell(live).await?;
             // A send that fails means that the amphora has closed: the other direction sees that, and ends both.
             match next {

@@ -83,7 +83,10 @@ fn text(counts: &BTreeMap<Status, u64>, worst: Status, now: i64, before: Option<
         "When the last verification ended.",
         &one(now),
     );
-    let success = if is_good(worst) { Some(now) } else { before };
+    // The worst is told by its number, behind which a lesser one that is no good either can hide: a missing key behind an
+    // unsealed recording.
+    let good = is_good(worst) && counts.keys().all(|status| is_good(*status));
+    let success = if good { Some(now) } else { before };
     gauge(
         SUCCESS,
         "When a verification last found nothing worse than unsealed; 0 for never.",
@@ -124,6 +127,10 @@ mod tests {
         seen("ampgate_verify_unsealed_recordings 0");
         seen("ampgate_verify_worst_status 21");
         seen("ampgate_verify_last_run_timestamp_seconds 2000");
+        seen("ampgate_verify_last_success_timestamp_seconds 1000");
+        let keyless = BTreeMap::from([(Status::NoKey, 1), (Status::Unsealed, 1)]);
+        write(&path, &keyless, Status::Unsealed, at(3000)).unwrap();
+        seen("ampgate_verify_last_run_timestamp_seconds 3000");
         seen("ampgate_verify_last_success_timestamp_seconds 1000");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing else");
     }

@@ -47,7 +47,7 @@ pub struct Rsync {
     talk: Talk,
     client: Stream,
     amphora: Stream,
-    /// It was no rsync: from here on nothing is content.
+    /// It was no rsync, or none that is read: from here on nothing is content.
     lost: bool,
 }
 
@@ -155,8 +155,7 @@ impl Stream {
                 None => Part::Body(std::mem::take(&mut data)),
             };
             match part {
-                // What holds the pieces of a file together belongs to them; a message among them does not.
-                Part::Header(length) => runs.push(length, self.side.is_in_content()),
+                Part::Header(length) => runs.push_mortar(length, self.side.spare(talk), talk),
                 Part::Message(length) => runs.push(length, false),
                 Part::Body(body) => {
                     let left = self.body(body, talk, runs)?;
@@ -192,10 +191,11 @@ impl Stream {
                 runs.push(count, false);
                 continue;
             }
-            let in_content = self.side.is_in_content();
+            // Asked before: behind its last token, a file has nothing to spare.
+            let spare = self.side.spare(talk);
             let count = self.piece(&body, talk)?;
             let _ = body.split_to(count);
-            runs.push(count, in_content);
+            runs.push_mortar(count, spare, talk);
         }
         Ok(body)
     }
@@ -246,7 +246,20 @@ impl Runs {
         }
     }
 
+    /// Lengths between the pieces of a file: counted like content as far as there is much more content than these, so
+    /// that a large file stays small in the recording; else recorded, or who makes them could talk by them.
+    fn push_mortar(&mut self, length: usize, spare: usize, talk: &mut Talk) {
+        let counted = length.min(spare);
+        talk.spend(counted);
+        self.push(counted, true);
+        self.push(length - counted, false);
+    }
+
     fn push(&mut self, length: usize, content: bool) {
+        if length == 0 {
+            return;
+        }
+
         if content != self.content {
             self.cut();
             self.content = content;

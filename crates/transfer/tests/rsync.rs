@@ -442,9 +442,71 @@ fn a_file_that_breaks_off_is_told() {
     }
 }
 
-/// More names than are kept: it is recorded in full from there on.
+/// In a delta that breaks off, bytes of the old file may stand between those that passed.
 #[test]
-fn a_list_without_an_end_is_not_kept() {
+fn a_delta_that_breaks_off_has_no_hash() {
+    let place = Place::new();
+    let (from, to) = (place.0.join("from"), place.0.join("to"));
+    let old: Vec<u8> = (0..20_000u32).flat_map(u32::to_le_bytes).collect();
+    let mut new = old.clone();
+    new.splice(30_000..30_010, *b"something else");
+    fs::write(&from, &new).unwrap();
+    fs::write(&to, &old).unwrap();
+    let (from, to) = (from.display().to_string(), to.display().to_string());
+    let (command, seen) = tapped(&["-tI"], &from, &format!("host:{to}"));
+    let has = |(client, bytes): &Said| *client && bytes.windows(14).any(|w| w == b"something else");
+    let at = seen.talk.iter().rposition(has).unwrap();
+    let mut talk = seen.talk[..=at].to_vec();
+    let last = &mut talk.last_mut().unwrap().1;
+    let begins = last.windows(14).position(|w| w == b"something else");
+    last.truncate(begins.unwrap() + 14);
+    let cut = again(&command, &talk, |_| usize::MAX);
+    let file = &cut.files[0];
+    assert_eq!((file.result, &file.sum.sha256), ("broken off", &None));
+    assert_eq!(file.sum.completeness, Completeness::Partial);
+    assert!(file.attributes.contains("delta: "), "{file:?}");
+}
+
+/// Frames with nothing in them hold no content together: their lengths could be what somebody says.
+#[test]
+fn what_could_be_said_between_the_pieces_of_a_file_is_recorded() {
+    for down in [false, true] {
+        let (command, seen) = short(down);
+        let begins = |bytes: &[u8]| bytes.windows(13).position(|w| w == b"what is in it");
+        let at = seen
+            .talk
+            .iter()
+            .position(|(client, bytes)| *client != down && begins(bytes).is_some())
+            .unwrap();
+        let mut talk = seen.talk.clone();
+        let bytes = &mut talk[at].1;
+        let cut = begins(bytes).unwrap() + 5;
+        let length = |head: usize| {
+            let word = [bytes[head], bytes[head + 1], bytes[head + 2], 0];
+            u32::from_le_bytes(word) as usize
+        };
+        let head = (0..cut - 8)
+            .rev()
+            .find(|head| {
+                let end = head + 4 + length(*head);
+                bytes[head + 3] == 7 && end > cut && end <= bytes.len()
+            })
+            .unwrap();
+        let frame = |length: usize| (length as u32 | 7 << 24).to_le_bytes();
+        let (first, all) = (cut - head - 4, length(head));
+        let between = [&frame(0).repeat(10_000)[..], &frame(all - first)].concat();
+        bytes[head..head + 4].copy_from_slice(&frame(first));
+        bytes.splice(cut..cut, between);
+        let filled = again(&command, &talk, |_| usize::MAX);
+        assert!(filled.is_rsync, "{command}");
+        assert_eq!(filled.files, seen.files, "{command}");
+        let more = filled.other.len() - seen.other.len();
+        assert!(more >= 40_000, "{command}: {more} bytes recorded");
+    }
+}
+
+/// Up to where the sending side has begun its list.
+fn before_the_list() -> (Rsync, Seen) {
     let (command, seen) = short(true);
     let list = seen
         .talk
@@ -456,6 +518,33 @@ fn a_list_without_an_end_is_not_kept() {
     for (client, bytes) in talk {
         taken.take(&mut rsync, *client, bytes);
     }
+    (rsync, taken)
+}
+
+/// A list with no names takes memory too.
+#[test]
+fn lists_without_an_end_are_not_kept() {
+    let (mut rsync, mut taken) = before_the_list();
+    let framed = |body: &[u8]| {
+        let length = u32::try_from(body.len()).unwrap() | 7 << 24;
+        [&length.to_le_bytes()[..], body].concat()
+    };
+    // The end of the first list; a list of the first directory (-101, said as its distance from -1), and its end.
+    taken.take(&mut rsync, false, &framed(&[0, 0, 0xff, 100, 0, 0]));
+    for _ in 0..65 {
+        assert!(rsync.is_rsync());
+        taken.take(&mut rsync, false, &framed(&[0xff, 0, 0, 0].repeat(1000)));
+    }
+    assert!(rsync.is_rsync());
+    taken.take(&mut rsync, false, &framed(&[0xff, 0, 0, 0].repeat(1000)));
+    assert!(!rsync.is_rsync(), "more than 65536 lists are kept");
+    assert_eq!(taken.content.len(), 0);
+}
+
+/// More names than are kept.
+#[test]
+fn a_list_without_an_end_is_not_kept() {
+    let (mut rsync, mut taken) = before_the_list();
     // All attributes as before, a name of one letter.
     let first = [
         &[0x19, 1, b'x'][..],

@@ -10,9 +10,11 @@ use super::numbers::{Read, Reader, Stop};
 
 /// Longest path, as in rsync.
 pub(super) const LONGEST_PATH: usize = 4096;
-/// Names that are known at a time, and their bytes together. Whoever lists more of them at once is recorded in full.
+/// Names that are known at a time, and their bytes together. With more of them at once it is no rsync that is read.
 const MOST_NAMES: usize = 1 << 18;
 const MOST_BYTES: usize = 16 << 20;
+/// Lists that are known at a time: an empty one has no names, and takes memory.
+const MOST_LISTS: usize = 1 << 16;
 
 /// What precedes an entry.
 mod flag {
@@ -95,7 +97,10 @@ fn is_directory(mode: u32) -> bool {
 
 impl Lists {
     /// Begins a list: the only one, or one of many.
-    pub(super) fn begin(&mut self, one_of_many: bool) {
+    pub(super) fn begin(&mut self, one_of_many: bool) -> Result<(), NoRsync> {
+        if self.lists.len() >= MOST_LISTS {
+            return Err(NoRsync);
+        }
         let start = match self.lists.back() {
             Some(list) => list.start.saturating_add(list.length()).saturating_add(1),
             None => i32::from(one_of_many),
@@ -105,6 +110,7 @@ impl Lists {
             names: Vec::new(),
             entries: Vec::new(),
         });
+        Ok(())
     }
 
     /// The last list is complete: from here on indices mean files in order.
@@ -138,8 +144,12 @@ impl Lists {
 
     /// Whether an index may be spoken of: a file, or the directory of a list.
     pub(super) fn knows(&self, index: i32) -> bool {
-        let is_directory = |list: &List| list.start == index.saturating_add(1);
-        self.file(index).is_ok() || self.lists.iter().any(is_directory)
+        let begins = index.saturating_add(1);
+        self.file(index).is_ok()
+            || self
+                .lists
+                .binary_search_by_key(&begins, |list| list.start)
+                .is_ok()
     }
 
     /// Just behind the only list, where protocol 29 says that it is still alive.

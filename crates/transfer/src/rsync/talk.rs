@@ -14,6 +14,9 @@ const OLDEST: u32 = 29;
 const NEWEST: u32 = 32;
 /// What a version can be: each side says its newest, and both then speak the older.
 const LATER: u32 = 40;
+/// One byte of lengths and tokens may go unrecorded for so many of content: eight for 4 KiB. rsync of old makes frames
+/// of 4 KiB with four bytes before each, and four more for each 32 KiB.
+const CONTENT_PER_MORTAR: u64 = 512;
 /// Files that were asked for and have not come.
 const MOST_ASKED: usize = 1 << 18;
 /// Longest list of names of checksums, and longest filter rule.
@@ -76,6 +79,8 @@ struct File {
     blocks: Blocks,
     content: Content,
     passed: u64,
+    /// Of the lengths and tokens between its pieces, those that were counted only.
+    mortar: u64,
     /// What was taken from the old file.
     kept: u64,
     has_kept: bool,
@@ -194,17 +199,25 @@ impl Talk {
         })
     }
 
-    fn begin_list(&mut self) {
-        self.lists.begin(self.can(able::MANY_LISTS));
+    fn begin_list(&mut self) -> Result<(), NoRsync> {
+        self.lists.begin(self.can(able::MANY_LISTS))
+    }
+
+    /// So many bytes between the pieces of the file were counted and not recorded.
+    pub(super) fn spend(&mut self, bytes: usize) {
+        if let Some(file) = &mut self.file {
+            file.mortar = file.mortar.saturating_add(bytes as u64);
+        }
     }
 
     /// The channel has ended, or what it says is not understood.
     pub(super) fn break_off(&mut self) {
-        if let Some(file) = self.file.take() {
+        if let Some(mut file) = self.file.take() {
+            let attributes = file.attributes(&mut self.waiting);
             let sum = file.content.sum(&mut self.waiting);
             self.happened.push(RsyncFile {
                 name: file.name,
-                attributes: format!("mode {:04o}", file.mode & 0o7777),
+                attributes,
                 sum,
                 result: "broken off",
             });
@@ -215,14 +228,9 @@ impl Talk {
     fn ends(&mut self, checksum: &[u8]) -> Result<(), NoRsync> {
         let mut file = self.file.take().ok_or(NoRsync)?;
         let name = self.checksum()?.0;
-        let mut attributes = format!("mode {:04o}", file.mode & 0o7777);
-        match file.has_kept {
-            // Bytes that did not pass cannot be hashed.
-            true => {
-                file.content.give_up(&mut self.waiting);
-                attributes += &format!(", delta: {} bytes of the old file kept", file.kept);
-            }
-            false => file.content.is_all_there_is(),
+        let mut attributes = file.attributes(&mut self.waiting);
+        if !file.has_kept {
+            file.content.is_all_there_is();
         }
         attributes += &format!(", {name} {}", hex(checksum));
         let sum = file.content.sum(&mut self.waiting);
@@ -233,6 +241,18 @@ impl Talk {
             result: "ok",
         });
         Ok(())
+    }
+}
+
+impl File {
+    /// What is said of it. Bytes that did not pass cannot be hashed.
+    fn attributes(&mut self, waiting: &mut usize) -> String {
+        let mode = format!("mode {:04o}", self.mode & 0o7777);
+        if !self.has_kept {
+            return mode;
+        }
+        self.content.give_up(waiting);
+        format!("{mode}, delta: {} bytes of the old file kept", self.kept)
     }
 }
 
@@ -267,9 +287,16 @@ impl Side {
         }
     }
 
-    /// Whether what comes belongs to a file's content, or holds its pieces together.
-    pub(super) fn is_in_content(&self) -> bool {
-        matches!(self.step, Step::Token | Step::Literal(_))
+    /// How many of the bytes that come now need not be recorded, if they hold the pieces of a file together.
+    pub(super) fn spare(&self, talk: &Talk) -> usize {
+        let file = match self.step {
+            Step::Token | Step::Literal(_) => talk.file.as_ref(),
+            _ => None,
+        };
+        file.map_or(0, |file| {
+            let spare = (file.passed / CONTENT_PER_MORTAR).saturating_sub(file.mortar);
+            usize::try_from(spare).unwrap_or(usize::MAX)
+        })
     }
 
     /// How much of the body is content.
@@ -316,7 +343,7 @@ impl Side {
             Step::Seed => {
                 reader.int()?;
                 talk.sum = Some(talk.agreed()?);
-                self.step = self.begins(talk);
+                self.step = self.begins(talk)?;
             }
             Step::Filters => self.filters(reader, talk)?,
             Step::List => self.list(reader, talk)?,
@@ -373,7 +400,7 @@ impl Side {
             (true, _) => Step::Able,
             (false, _) if talk.able.is_none() => return Err(NoRsync),
             (false, _) if talk.can(able::PACKED_FLAGS) => Step::Checksums,
-            (false, _) => self.begins(talk),
+            (false, _) => self.begins(talk)?,
         };
         Ok(())
     }
@@ -385,28 +412,28 @@ impl Side {
             self.step = Step::Seed;
         } else {
             talk.client_sums = names;
-            self.step = self.begins(talk);
+            self.step = self.begins(talk)?;
         }
         Ok(())
     }
 
     /// What the conversation begins with.
-    fn begins(&self, talk: &mut Talk) -> Step {
+    fn begins(&self, talk: &mut Talk) -> Result<Step, NoRsync> {
         let filters = !self.is_server && (!self.sends || talk.options.filters);
-        match (filters, self.sends) {
+        Ok(match (filters, self.sends) {
             (true, _) => Step::Filters,
             (false, true) => {
-                talk.begin_list();
+                talk.begin_list()?;
                 Step::List
             }
             (false, false) => Step::Wishes,
-        }
+        })
     }
 
     fn filters(&mut self, reader: &mut Reader<'_>, talk: &mut Talk) -> Read<()> {
         match usize::try_from(reader.int()?).map_err(|_| Stop::NoRsync)? {
             0 if self.sends => {
-                talk.begin_list();
+                talk.begin_list()?;
                 self.step = Step::List;
             }
             0 => self.step = Step::Wishes,
@@ -466,7 +493,7 @@ impl Side {
             _ if self.step == Step::Goodbye => return Err(Stop::NoRsync),
             NO_MORE_LISTS if talk.can(able::MANY_LISTS) => talk.complete = true,
             _ if index <= LIST && talk.can(able::MANY_LISTS) && !talk.complete => {
-                talk.begin_list();
+                talk.begin_list()?;
                 self.step = Step::List;
             }
             0.. => {
@@ -526,6 +553,7 @@ impl Side {
                 blocks,
                 content: Content::new(),
                 passed: 0,
+                mortar: 0,
                 kept: 0,
                 has_kept: false,
             });
