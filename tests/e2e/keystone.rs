@@ -296,7 +296,12 @@ fn what_keystone_says_counts_while_sessions_live() {
     cloud.run("user", &["frank", "enabled=false"]);
     let ended = frank_runs.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert!(said.contains("Keystone has ended your login"), "{said}");
+    // Keystone takes the roles of a disabled person away first; whoever asks in between hears that.
+    let words = [
+        "Keystone has ended your login",
+        "the policy no longer allows",
+    ];
+    assert!(words.iter().any(|words| said.contains(words)), "{said}");
     cloud.run("stop", &["keystone"]);
     let told = greeted(&person("heidi")).exits(255);
     assert!(
