@@ -25,8 +25,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 CHAIN = "ampgate sealed recording v1: chain key from data key and first line"
 FRAME = "ampgate sealed recording v1: frame key from chain key"
 NEXT = "ampgate sealed recording v1: next chain key from chain key"
-HEAD_LENGTH = 25
-LARGEST = 64 << 10
+HEAD_LENGTH = 15
+HISTORY = (64 << 10) - 1
+MAGIC = bytes.fromhex("28b52ffd")
 
 
 class Bad(Exception):
@@ -51,14 +52,14 @@ def signed(raw, message, signature):
 # Records -----------------------------------------------------------------------------------------
 
 def frame_head(record):
-    kind, number, tag = record[0], int.from_bytes(record[1:5], "big"), record[5:13]
-    plain, history, sealed = (int.from_bytes(record[at:at + 4], "big") for at in (13, 17, 21))
-    inside = sealed - 16
+    kind, number, tag = record[0], int.from_bytes(record[1:5], "big"), record[5:9]
+    plain, history, inside = (int.from_bytes(record[at:at + 2], "big") for at in (9, 11, 13))
+    plain, inside = plain + 1, inside + 1
     fits = 0 < inside < plain if kind == 1 else inside == plain and history == 0
-    if kind not in (1, 2) or not fits or number == 0 or not 0 < plain <= LARGEST or history > LARGEST:
+    if kind not in (1, 2) or not fits or number == 0:
         return None
     return {"compressed": kind == 1, "number": number, "tag": tag, "plain": plain, "history": history,
-            "sealed": sealed}
+            "sealed": inside + 16}
 
 
 def records(data, sealed):
@@ -108,7 +109,7 @@ def verify(data, trusted=None, head=None):
 
 
 def walk(data, first, sealed, session, raw, fingerprint):
-    tag, seen, missing = blake3.blake3(first).digest()[:8], 0, None
+    tag, seen, missing = blake3.blake3(first).digest()[:4], 0, None
     hasher, hashed = blake3.blake3(), 0
     marks, count, ended, died, final, cut = {}, 0, None, False, False, False
     for offset, record, is_frame, whole in records(data, sealed):
@@ -287,7 +288,7 @@ def opened(data, files):
         if not is_frame or not whole:
             continue
         frame, number = frame_head(record), number + 1
-        if frame["tag"] != blake3.blake3(first).digest()[:8] or frame["number"] != number:
+        if frame["tag"] != blake3.blake3(first).digest()[:4] or frame["number"] != number:
             sys.exit(f"another frame stands in the place of frame {number}")
         key = blake3.blake3(chain, derive_key_context=FRAME).digest()
         try:
@@ -298,10 +299,10 @@ def opened(data, files):
             before = history[len(history) - frame["history"]:]
             prefix = zstandard.ZstdCompressionDict(before, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
             plain = zstandard.ZstdDecompressor(dict_data=prefix if before else None).decompress(
-                plain, max_output_size=frame["plain"])
+                MAGIC + plain, max_output_size=frame["plain"])
         yield chain, key, plain
         chain = blake3.blake3(chain, derive_key_context=NEXT).digest()
-        history = (history + plain)[-LARGEST:]
+        history = (history + plain)[-HISTORY:]
 
 
 def main():

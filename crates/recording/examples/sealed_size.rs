@@ -1,5 +1,5 @@
-//! In: how often, then asciicasts (v2 or v3) of real terminals. Out: for each, played so often in a row, a line of JSON: bytes
-//! shown, and what they are on the disk: plain, plain through gzip, sealed; with frames and proofs at a gateway's times.
+//! In: asciicasts (v2 or v3) of real terminals. Out: for each a line of JSON: bytes shown, and what they are on the disk: plain,
+//! plain through gzip, sealed; with frames and proofs at a gateway's times.
 //! Never: a verdict. It prints numbers; `make bench` shows them.
 #![allow(
     clippy::unwrap_used,
@@ -21,10 +21,8 @@ const PROVE_PLAIN: f64 = 2.0;
 const PROVE_SEALED: (f64, f64, u64) = (60.0, 10.0, 64 << 10);
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let times: usize = arguments.next().unwrap().parse().unwrap();
-    for path in arguments {
-        let events = events(&fs::read_to_string(&path).unwrap(), times);
+    for path in std::env::args().skip(1) {
+        let events = events(&fs::read_to_string(&path).unwrap());
         let shown: usize = events.iter().map(|(_, data)| data.len()).sum();
         let dir = tempfile::tempdir().unwrap();
         let plain = Store::open(dir.path().join("plain"), 0).unwrap();
@@ -53,7 +51,7 @@ fn main() {
 }
 
 /// Seconds since the begin, and what was shown.
-fn events(text: &str, times: usize) -> Vec<(f64, String)> {
+fn events(text: &str) -> Vec<(f64, String)> {
     let mut lines = text.lines();
     let header: serde_json::Value = serde_json::from_str(lines.next().unwrap()).unwrap();
     let intervals = header["version"] == 3;
@@ -66,15 +64,7 @@ fn events(text: &str, times: usize) -> Vec<(f64, String)> {
             events.push((at, data));
         }
     }
-    let whole = at + 1.0;
-    (0..times)
-        .flat_map(|n| {
-            let later = n as f64 * whole;
-            events
-                .iter()
-                .map(move |(at, data)| (at + later, data.clone()))
-        })
-        .collect()
+    events
 }
 
 fn record(store: &Store, sealed: bool, events: &[(f64, String)]) -> std::path::PathBuf {

@@ -10,14 +10,14 @@ use crate::{
 
 /// Counts frames.
 pub(crate) struct Frames {
-    recording: [u8; 8],
+    recording: [u8; 4],
     seen: u32,
     /// The number of the frame that should have come; another one came.
     missing: Option<u32>,
 }
 
 impl Frames {
-    pub(crate) fn new(recording: [u8; 8]) -> Self {
+    pub(crate) fn new(recording: [u8; 4]) -> Self {
         Self {
             recording,
             seen: 0,

@@ -88,7 +88,7 @@ impl<R: Read> Lines<R> {
             .read_to_end(&mut self.piece)?;
         let mut cut = self.piece.len() < HEAD;
         if let Some(head) = FrameHead::parse(&self.piece) {
-            let length = u64::from(head.sealed);
+            let length = head.sealed as u64;
             let read = (&mut self.input)
                 .take(length)
                 .read_to_end(&mut self.piece)?;

@@ -10,13 +10,19 @@ use crate::{
     envelope::Envelope,
     error::RecordingError,
     escape::json,
-    frame::{FrameHead, HISTORY, PLAIN, TAG},
+    frame::{FrameHead, HISTORY, MAGIC, PLAIN, TAG},
     header::Header,
     recipient::{DataKey, Recipients},
 };
 
-/// What stays of the history while nothing happens.
-const RESTING: usize = 4 << 10;
+/// What stays of the history while nothing happens: so many bytes of the cast,
+const RESTING: usize = 32 << 10;
+/// if they can be packed into so many; text can.
+const PACKED: usize = 8 << 10;
+/// If not, so many as they are.
+const UNPACKED: usize = 4 << 10;
+/// zstd's level for packing, which is done once a minute.
+const PACK: i32 = 3;
 /// zstd's level for frames that time closed: small ones, where size counts.
 const SMALL: i32 = 9;
 /// And for full ones, of which many follow each other.
@@ -27,9 +33,9 @@ const CONTEXT_FRAME: &str = "ampgate sealed recording v1: frame key from chain k
 const CONTEXT_NEXT: &str = "ampgate sealed recording v1: next chain key from chain key";
 
 /// By which frames of a recording are told from those of another: the begin of the hash of its first line.
-pub(crate) fn recording_tag(first_line: &[u8]) -> [u8; 8] {
+pub(crate) fn recording_tag(first_line: &[u8]) -> [u8; 4] {
     let hash = blake3::hash(first_line);
-    let mut tag = [0; 8];
+    let mut tag = [0; 4];
     for (to, from) in tag.iter_mut().zip(hash.as_bytes()) {
         *to = *from;
     }
@@ -92,31 +98,56 @@ pub(crate) fn scrub() {
 
 /// The last bytes of the cast, which compression may refer to.
 #[derive(Default)]
-pub(crate) struct History(Vec<u8>);
+pub(crate) struct History {
+    bytes: Vec<u8>,
+    /// What `bytes` were, by zstd, while nothing happens.
+    packed: Option<Vec<u8>>,
+}
 
 impl History {
+    /// The last so many; `None` if there are fewer.
     pub(crate) fn last(&self, bytes: usize) -> Option<&[u8]> {
-        self.0.get(self.0.len().checked_sub(bytes)?..)
-    }
-
-    fn len(&self) -> usize {
-        self.0.len()
+        self.bytes.get(self.bytes.len().checked_sub(bytes)?..)
     }
 
     pub(crate) fn push(&mut self, plain: &[u8]) {
-        self.0.extend_from_slice(plain);
+        self.bytes.extend_from_slice(plain);
         self.shrink(HISTORY);
     }
 
     fn shrink(&mut self, to: usize) {
-        self.0.drain(..self.0.len().saturating_sub(to));
+        self.bytes.drain(..self.bytes.len().saturating_sub(to));
+    }
+
+    /// Gives memory back: a thousand shells at rest are to cost megabytes, and each line that they print later is to find
+    /// what it repeats.
+    fn rest(&mut self) {
+        self.shrink(RESTING);
+        if self.bytes.len() > UNPACKED {
+            match zstd::bulk::compress(&self.bytes, PACK) {
+                Ok(mut packed) if packed.len() <= PACKED => {
+                    packed.shrink_to_fit();
+                    self.packed = Some(packed);
+                    self.bytes.clear();
+                }
+                _ => self.shrink(UNPACKED),
+            }
+        }
+        self.bytes.shrink_to_fit();
+    }
+
+    /// What was packed, as it was. What cannot be unpacked, for want of memory, is no history: frames are larger then.
+    fn wake(&mut self) {
+        if let Some(packed) = self.packed.take() {
+            self.bytes = zstd::bulk::decompress(&packed, RESTING).unwrap_or_default();
+        }
     }
 }
 
 /// Makes the frames of one recording.
 pub(crate) struct Sealer {
     ratchet: Ratchet,
-    recording: [u8; 8],
+    recording: [u8; 4],
     number: u32,
     history: History,
 }
@@ -150,7 +181,8 @@ impl Sealer {
 
     #[inline(never)]
     fn make_frame(&mut self, plain: &[u8]) -> Result<Vec<u8>, &'static str> {
-        let history = self.history.last(self.history.len()).unwrap_or_default();
+        self.history.wake();
+        let history = self.history.bytes.as_slice();
         let level = if plain.len() < PLAIN { SMALL } else { BULK };
         let mut frame = vec![0; crate::frame::HEAD];
         frame.reserve(plain.len() + TAG);
@@ -158,21 +190,17 @@ impl Sealer {
         if !compressed {
             frame.extend_from_slice(plain);
         }
-        let length = |n: usize| u32::try_from(n).map_err(|_| "too long");
         self.number = self.number.checked_add(1).ok_or("too many frames")?;
         let head = FrameHead {
             compressed,
             number: self.number,
             recording: self.recording,
-            plain: length(plain.len())?,
-            history: if compressed {
-                length(history.len())?
-            } else {
-                0
-            },
-            sealed: length(frame.len() - crate::frame::HEAD + TAG)?,
+            plain: plain.len(),
+            history: if compressed { history.len() } else { 0 },
+            sealed: frame.len() - crate::frame::HEAD + TAG,
         }
-        .bytes();
+        .bytes()
+        .ok_or("too long")?;
         let (front, body) = frame
             .split_first_chunk_mut::<{ crate::frame::HEAD }>()
             .ok_or("no head")?;
@@ -188,14 +216,13 @@ impl Sealer {
 
     /// Gives memory back while nothing happens.
     pub(crate) fn rest(&mut self) {
-        self.history.shrink(RESTING);
-        self.history.0.shrink_to_fit();
+        self.history.rest();
     }
 
     /// Bytes of memory held.
     #[cfg(test)]
     pub(crate) fn held(&self) -> usize {
-        self.history.0.capacity()
+        self.history.bytes.capacity() + self.history.packed.as_ref().map_or(0, Vec::capacity)
     }
 }
 
@@ -211,8 +238,8 @@ fn compress(plain: &[u8], history: &[u8], level: i32, out: &mut Vec<u8>) -> Opti
         .set_parameter(CParameter::ContentSizeFlag(false))
         .ok()?;
     context.ref_prefix(history).ok()?;
-    let mut room = vec![0; plain.len().saturating_sub(1)];
+    let mut room = vec![0; plain.len().saturating_sub(1) + MAGIC.len()];
     let length = context.compress2(room.as_mut_slice(), plain).ok()?;
-    out.extend_from_slice(room.get(..length)?);
+    out.extend_from_slice(room.get(..length)?.strip_prefix(&MAGIC)?);
     Some(())
 }

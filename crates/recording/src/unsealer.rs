@@ -10,7 +10,7 @@ use zstd::zstd_safe::DCtx;
 use crate::{
     envelope::Envelope,
     error::{HeaderFault, ReadError},
-    frame::{FrameHead, HEAD},
+    frame::{FrameHead, HEAD, MAGIC},
     line::{Lines, Piece},
     recipient::Identities,
     sealer::{History, Ratchet, recording_tag},
@@ -20,7 +20,7 @@ use crate::{
 pub struct Unsealer<R> {
     lines: Lines<R>,
     session: String,
-    recording: [u8; 8],
+    recording: [u8; 4],
     ratchet: Ratchet,
     number: u32,
     history: History,
@@ -110,7 +110,7 @@ impl<R: Read> Read for Unsealer<R> {
 
 fn open(
     piece: &Piece<'_>,
-    recording: [u8; 8],
+    recording: [u8; 4],
     before: u32,
     ratchet: &mut Ratchet,
     history: &History,
@@ -138,12 +138,12 @@ fn open(
         return Ok(plain.to_vec());
     }
     let wrong = "it opens, but does not decompress";
-    let history = history.last(head.history as usize).ok_or(wrong)?;
-    let mut out = vec![0; head.plain as usize];
+    let history = history.last(head.history).ok_or(wrong)?;
+    let mut out = vec![0; head.plain];
     let mut context = DCtx::try_create().ok_or("no memory")?;
     context.ref_prefix(history).map_err(|_| wrong)?;
     let length = context
-        .decompress(out.as_mut_slice(), plain)
+        .decompress(out.as_mut_slice(), &[&MAGIC[..], plain].concat())
         .map_err(|_| wrong)?;
     if length != out.len() {
         return Err(wrong);

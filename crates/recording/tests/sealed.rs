@@ -68,7 +68,10 @@ fn records(file: &[u8]) -> Vec<Vec<u8>> {
     let mut at = 0;
     while at < file.len() {
         let length = if file[at] < 3 {
-            25 + u32::from_be_bytes(file[at + 21..at + 25].try_into().unwrap()) as usize
+            15 + 17
+                + usize::from(u16::from_be_bytes(
+                    file[at + 13..at + 15].try_into().unwrap(),
+                ))
         } else {
             file[at..].iter().position(|b| *b == b'\n').unwrap() + 1
         };
@@ -209,7 +212,7 @@ fn damage_is_named_without_a_key() {
         "a frame of another recording",
     );
     altered(
-        with(&|all| all[3][24] ^= 0x80),
+        with(&|all| all[3][13] ^= 0x80),
         "a frame that no recorder writes",
     );
     altered(
@@ -287,13 +290,13 @@ fn a_changed_frame_does_not_open() {
         // With the number and the recording of the frame it replaces, and its own sealed bytes.
         (
             change(&|all| {
-                let forged = [&all[3][..21], &foreign[3][21..]].concat();
+                let forged = [&all[3][..13], &foreign[3][13..]].concat();
                 all[3] = forged;
             }),
             "does not open",
         ),
         (
-            change(&|all| all[3][20] ^= 1),
+            change(&|all| all[3][12] ^= 1),
             "no recorder writes such a frame",
         ),
         (
@@ -385,7 +388,7 @@ proptest! {
         let [out, ..] = bed::streams(&cast(&file, &auditor));
         prop_assert!(out == expected);
         for frame in records(&file).iter().filter(|record| is_frame(record)) {
-            prop_assert!(frame.len() <= 25 + (64 << 10) + 16);
+            prop_assert!(frame.len() <= 15 + (64 << 10) + 16);
         }
     }
 

@@ -102,7 +102,7 @@ fn damage(file: &[u8], other: &[u8], resigned: Vec<u8>) -> Vec<(&'static str, Ve
         ),
         (
             "altered_sealed_frame_impossible",
-            with(&|all| all[3][24] ^= 0x80),
+            with(&|all| all[3][13] ^= 0x80),
         ),
         (
             "altered_sealed_first_line",
@@ -138,7 +138,7 @@ fn records(file: &[u8]) -> Vec<Vec<u8>> {
     let mut rest = file;
     while let Some(first) = rest.first() {
         let length = if *first < 3 {
-            25 + u32::from_be_bytes(rest[21..25].try_into().unwrap()) as usize
+            15 + 17 + usize::from(u16::from_be_bytes(rest[13..15].try_into().unwrap()))
         } else {
             rest.iter().position(|b| *b == b'\n').unwrap() + 1
         };
