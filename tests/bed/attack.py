@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A client without manners, on paramiko: what no OpenSSH client would send.
 
-    attack.py ATTACK        doors | requests | states | factors | keys | slow | names | probe | logins | paths | garbage
+    attack.py ATTACK        doors | requests | states | factors | keys | slow | names | probe | logins | paths | garbage | proxied
 
 Environment: PORT (of the gateway), KEY (private key), OPERATOR, AMPHORA (target name); more where noted. Prints
 one JSON object: what was tried, and what came of it. The tests know what must have come.
@@ -288,6 +288,38 @@ def ended(sock):
         return "ended"
     except TimeoutError:
         return "stays"
+
+
+def proxied():
+    """A header that claims another source, as a load balancer would send it, and then SSH."""
+    claim = bytes([203, 0, 113, 9, 192, 0, 2, 1]) + struct.pack(">HH", 50000, 22)
+    sign = b"\r\n\r\n\0\r\nQUIT\n"
+    found = {}
+    for name, header in {
+        "v1": b"PROXY TCP4 203.0.113.9 192.0.2.1 50000 22\r\n",
+        "v1 unknown": b"PROXY UNKNOWN\r\n",
+        "v2": sign + b"\x21\x11" + struct.pack(">H", len(claim)) + claim,
+        "v2 local": sign + b"\x20\0\0\0",
+        "none": b"",
+    }.items():
+        sock = dial()
+        sock.settimeout(PATIENCE)
+        sock.sendall(header + b"SSH-2.0-manners\r\n")
+        got = b""
+        # The server's banner may come at any time; its KEXINIT (20) only to a client that speaks SSH.
+        try:
+            while b"\n" not in got or len(got.split(b"\n", 1)[1]) < 6:
+                if not (data := sock.recv(65536)):
+                    break
+                got += data
+            rest = got.partition(b"\n")[2]
+            found[name] = "talks" if rest[5:6] == b"\x14" else "ended"
+        except ConnectionError:
+            found[name] = "ended"
+        except TimeoutError:
+            found[name] = "stays"
+        sock.close()
+    print(json.dumps(found))
 
 
 def in_clear(message, payload, after_kexinit):

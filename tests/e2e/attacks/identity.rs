@@ -224,3 +224,16 @@ fn row_07_ssh_audit_has_no_fault_to_find() {
     );
     assert_eq!(report["compression"].to_string(), "[\"none\"]");
 }
+
+/// Row 10: nobody is believed who says where he comes from. A header in front of SSH is no SSH, from whomever.
+#[test]
+fn row_10_a_proxy_header_is_no_ssh() {
+    let gateway = gateway();
+    let found = gateway.attacked("proxied", "alice", &[]);
+    assert_eq!(found["none"], "talks", "{found:#}");
+    for header in ["v1", "v1 unknown", "v2", "v2 local"] {
+        assert_eq!(found[header], "ended", "{found:#}");
+    }
+    let told = format!("{:?}{}", gateway.journal(), gateway.log());
+    assert!(!told.contains("203.0.113.9"), "a claimed source was taken");
+}

@@ -571,3 +571,57 @@ fn row_13_what_is_typed_unseen_is_in_no_file() {
         }
     }
 }
+
+/// Row 17: what leaves the terminal goes on, unrecorded, as SECURITY.md says. The line that began it is in the recording.
+#[test]
+fn row_17_what_leaves_the_terminal_is_begun_on_record() {
+    let gateway = Gateway::start(|_| {});
+    let client = gateway.client("alice");
+    let ways = [
+        ("setsid", "setsid sh -c 'JOB' </dev/null >/dev/null 2>&1 &"),
+        ("nohup", "nohup sh -c 'JOB' </dev/null >/dev/null 2>&1 &"),
+        ("daemon", "(sh -c 'JOB' </dev/null >/dev/null 2>&1 &)"),
+    ];
+    for (name, way) in ways {
+        // It waits for a file that comes after the session's end, and answers with another.
+        let job = format!(
+            "n=0; while [ ! -e /tmp/row17-go ] && [ $n -lt 600 ]; do sleep 0.1; n=$((n+1)); done; echo outlived >/tmp/row17-{name}"
+        );
+        client
+            .exec(Via::Jump, Land::Plain, &A, &way.replace("JOB", &job), b"")
+            .good();
+    }
+    gateway.quiet();
+    let told: String = files_below(&gateway.recordings())
+        .iter()
+        .map(|file| String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned())
+        .collect();
+    for (name, _) in ways {
+        assert!(told.contains(&format!("/tmp/row17-{name}")), "{told}");
+        assert!(
+            !bed()
+                .inside(&A, &format!("cat /tmp/row17-{name}"))
+                .out()
+                .contains("outlived")
+        );
+    }
+    bed().inside(&A, "touch /tmp/row17-go").good();
+    until(
+        "all of them have outlived their sessions",
+        Duration::from_secs(60),
+        || {
+            ways.iter().all(|(name, _)| {
+                bed()
+                    .inside(&A, &format!("cat /tmp/row17-{name}"))
+                    .out()
+                    .contains("outlived")
+            })
+        },
+    );
+    assert_eq!(
+        files_below(&gateway.recordings()).len(),
+        ways.len(),
+        "nothing was recorded of what came after"
+    );
+    bed().inside(&A, "rm -f /tmp/row17-*").good();
+}
