@@ -1,5 +1,5 @@
 //! In: asciicasts (v2 or v3) of real terminals. Out: for each a line of JSON: bytes shown, and what they are on the disk: plain,
-//! plain through gzip, sealed; with frames and proofs at a gateway's times.
+//! plain through gzip and zstd, sealed; with frames and proofs at a gateway's times.
 //! Never: a verdict. It prints numbers; `make bench` shows them.
 #![allow(
     clippy::unwrap_used,
@@ -37,6 +37,8 @@ fn main() {
         let sealed = record(&store, true, &events);
         let size = |path: &Path| fs::metadata(path).unwrap().len();
         let gzip = Command::new("gzip").arg("-c").arg(&plain).output().unwrap();
+        // As the archive stores what is not sealed.
+        let zstd = zstd::bulk::compress(&fs::read(&plain).unwrap(), 9).unwrap();
         println!(
             "{}",
             serde_json::json!({
@@ -44,6 +46,7 @@ fn main() {
                 "shown": shown,
                 "plain": size(&plain),
                 "gzip": gzip.stdout.len(),
+                "zstd": zstd.len(),
                 "sealed": size(&sealed),
             })
         );
