@@ -197,7 +197,7 @@ pub(crate) fn recording(file: &str) -> Option<&str> {
     id.filter(|id| is_session_id(id))
 }
 
-/// A line that a crash tore, which the journal keeps aside.
+/// A line that a crash tore, which the journal keeps aside. It is not archived before the journal tells of it.
 pub(crate) fn is_torn(file: &str) -> bool {
     file.starts_with("torn-journal-")
         && file.len() < 100
@@ -205,6 +205,7 @@ pub(crate) fn is_torn(file: &str) -> bool {
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
         && !file.ends_with(".manifest")
+        && !file.ends_with(".untold")
 }
 
 #[cfg(test)]

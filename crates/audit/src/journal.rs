@@ -8,7 +8,7 @@ use crate::line::{JournalHead, LineHash, hex, write_line};
 use crate::lock::Locked;
 use crate::segment::{Segment, Tail, tail};
 use jiff::Timestamp;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -46,7 +46,8 @@ pub struct Appended {
 impl Journal {
     /// Opens the journal of a directory (made 0700 if absent), reads the last line of the last segment, takes the lock.
     ///
-    /// A line torn by a crash is moved to a file of its own and a `journal.recovered` event says so.
+    /// A line torn by a crash is moved to a file of its own and a `journal.recovered` event says so; if not at this start, for
+    /// the disk was full, then at the next.
     pub fn open(dir: &Path) -> Result<Journal, AuditError> {
         DirBuilder::new()
             .recursive(true)
@@ -57,11 +58,9 @@ impl Journal {
         let now = Timestamp::now();
         let (segment, end) = end(dir, now)?;
         let path = segment.path(dir);
-        let kept = if end.torn.is_empty() {
-            None
-        } else {
-            Some(keep_aside(dir, segment, &end, now)?)
-        };
+        if !end.torn.is_empty() {
+            keep_aside(dir, segment, &end, now)?;
+        }
         let file = open_segment(dir, &path)?;
         let state = State {
             file: Arc::new(file),
@@ -82,11 +81,30 @@ impl Journal {
             progress,
             _lock: lock,
         };
-        if let Some(recovered) = kept {
-            journal.append(None, &recovered)?;
-            journal.sync()?;
-        }
+        journal.tell_kept()?;
         Ok(journal)
+    }
+
+    /// Tells of each file that was kept aside, then gives it its last name: told twice is better than never.
+    fn tell_kept(&self) -> Result<(), AuditError> {
+        for (kept_as, segment) in untold(&self.dir)? {
+            let now = self.dir.join(format!("{kept_as}{UNTOLD}"));
+            let torn = fs::read(&now).map_err(AuditError::io("read", &now))?;
+            let kept = self.dir.join(&kept_as);
+            self.append(
+                None,
+                &Event::JournalRecovered {
+                    segment: segment.into(),
+                    kept_as: kept_as.into(),
+                    bytes: torn.len() as u64,
+                    hash: LineHash::of(&torn).to_string().into(),
+                },
+            )?;
+            self.sync()?;
+            fs::rename(&now, &kept).map_err(AuditError::io("rename", &now))?;
+            sync_dir(&self.dir)?;
+        }
+        Ok(())
     }
 
     /// Appends one event: one write(2), after which a crash of this process loses it no more. A power cut may, until
@@ -310,14 +328,12 @@ fn end(dir: &Path, now: Timestamp) -> Result<(Segment, Tail), AuditError> {
     Ok((newest, end))
 }
 
-fn keep_aside(
-    dir: &Path,
-    segment: Segment,
-    end: &Tail,
-    now: Timestamp,
-) -> Result<Event, AuditError> {
-    let kept_as = format!("torn-{segment}-{}", now.as_microsecond());
-    let aside = dir.join(&kept_as);
+/// The ending of what was kept aside and not yet told.
+const UNTOLD: &str = ".untold";
+
+/// Under a name that says that the journal does not tell of it yet.
+fn keep_aside(dir: &Path, segment: Segment, end: &Tail, now: Timestamp) -> Result<(), AuditError> {
+    let aside = dir.join(format!("torn-{segment}-{}{UNTOLD}", now.as_microsecond()));
     let mut file = OpenOptions::new()
         .create_new(true)
         .write(true)
@@ -336,13 +352,24 @@ fn keep_aside(
     journal
         .set_len(end.length)
         .and_then(|()| journal.sync_all())
-        .map_err(AuditError::io("truncate", &path))?;
-    Ok(Event::JournalRecovered {
-        segment: segment.to_string().into(),
-        kept_as: kept_as.into(),
-        bytes: end.torn.len() as u64,
-        hash: LineHash::of(&end.torn).to_string().into(),
-    })
+        .map_err(AuditError::io("truncate", &path))
+}
+
+/// What was kept aside and not told: its name once it is, and the segment that it was torn off.
+fn untold(dir: &Path) -> Result<Vec<(String, String)>, AuditError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).map_err(AuditError::io("list", dir))? {
+        let name = entry.map_err(AuditError::io("list", dir))?.file_name();
+        let kept_as = name.to_str().and_then(|name| name.strip_suffix(UNTOLD));
+        let segment = kept_as
+            .and_then(|kept| kept.strip_prefix("torn-")?.rsplit_once('-'))
+            .and_then(|(segment, _)| Segment::parse(segment));
+        if let (Some(kept_as), Some(segment)) = (kept_as, segment) {
+            found.push((kept_as.to_owned(), segment.to_string()));
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 fn open_segment(dir: &Path, path: &Path) -> Result<File, AuditError> {

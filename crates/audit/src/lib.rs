@@ -36,6 +36,6 @@ pub use pins::{Pin, PinVerdict, Pins};
 pub use query::{Page, Query};
 pub use reindex::{Reindexed, reindex};
 pub use row::SessionRow;
-pub use segment::Segment;
+pub use segment::{Segment, no_power_cut};
 pub use text::Text;
 pub use verify::{ClosedRecordingRef, JournalFault, JournalReport, VerifyOptions, verify_journal};

@@ -3,13 +3,18 @@
 //! Never: runs beside a gateway: it would go on writing to the index that was replaced.
 
 use crate::error::AuditError;
+use crate::event::Event;
 use crate::feed::take_lines;
 use crate::follow::Follower;
 use crate::index::{Index, Pending};
 use crate::journal::{lock, sync_dir};
+use crate::line::MAX_LINE;
 use crate::row::SessionRow;
+use crate::segment::Segment;
 use ampgate_recording::{Envelope, Header, Reader, Store, Verdict, verify};
-use std::fs;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 /// Memory for sled's pages while an index is built, in bytes.
@@ -56,6 +61,37 @@ pub fn reindex(
     Ok(found)
 }
 
+/// Recordings of contents of transferred files, by their ids: parts of a session, and none themselves. A line names them.
+fn contents(journal_dir: &Path) -> Result<BTreeSet<String>, AuditError> {
+    const NAME: &[u8] = b"\"content.opened\"";
+    let mut found = BTreeSet::new();
+    for segment in Segment::list(journal_dir)? {
+        let path = segment.path(journal_dir);
+        let file = File::open(&path).map_err(AuditError::io("open", &path))?;
+        let mut lines = BufReader::new(file);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let read = (&mut lines)
+                .take(MAX_LINE as u64 + 1)
+                .read_until(b'\n', &mut line)
+                .map_err(AuditError::io("read", &path))?;
+            if read == 0 {
+                break;
+            }
+            let line = line.strip_suffix(b"\n").unwrap_or(&line);
+            if !line.windows(NAME.len()).any(|part| part == NAME) {
+                continue;
+            }
+            if let Ok(Event::ContentOpened { recording, .. }) = serde_json::from_slice(line) {
+                let id = Path::new(recording.as_str()).file_stem();
+                found.extend(id.and_then(|id| id.to_str()).map(str::to_owned));
+            }
+        }
+    }
+    Ok(found)
+}
+
 fn build(journal_dir: &Path, store_dir: &Path, new: &Path) -> Result<Reindexed, AuditError> {
     let index = Index::open_with(new, BUILD_CACHE)?;
     let mut follower = Follower::new(journal_dir, None);
@@ -69,14 +105,19 @@ fn build(journal_dir: &Path, store_dir: &Path, new: &Path) -> Result<Reindexed, 
         }
     }
     if store_dir.exists() {
-        found.unjournalled = unjournalled(&index, store_dir)?;
+        found.unjournalled = unjournalled(&index, store_dir, &contents(journal_dir)?)?;
     }
     index.flush()?;
     Ok(found)
 }
 
 /// Recordings without a line in the journal: it was lost, or somebody put a file there. Listed, and said to be so.
-fn unjournalled(index: &Index, store_dir: &Path) -> Result<u64, AuditError> {
+/// A sealed one of a file's content cannot be told from a session without its line.
+fn unjournalled(
+    index: &Index,
+    store_dir: &Path,
+    contents: &BTreeSet<String>,
+) -> Result<u64, AuditError> {
     let mut found = 0;
     for path in Store::recordings(store_dir) {
         let path = path.map_err(AuditError::io("list", store_dir))?;
@@ -84,7 +125,7 @@ fn unjournalled(index: &Index, store_dir: &Path) -> Result<u64, AuditError> {
             .file_stem()
             .and_then(|name| name.to_str())
             .unwrap_or_default();
-        if index.session(id)?.is_some() {
+        if contents.contains(id) || index.session(id)?.is_some() {
             continue;
         }
         // What has no header of ours is `ampgate-replay verify`'s to name; there is nothing to list.
@@ -108,7 +149,7 @@ fn row(path: &Path, store_dir: &Path) -> Option<SessionRow> {
             ended: Some(envelope.started()),
             ..SessionRow::default()
         },
-        _ => of_header(Reader::open_path(path).ok()?.header()),
+        _ => of_header(Reader::open_path(path).ok()?.header())?,
     };
     let below = path
         .strip_prefix(store_dir)
@@ -136,8 +177,9 @@ fn row(path: &Path, store_dir: &Path) -> Option<SessionRow> {
     })
 }
 
-fn of_header(header: &Header) -> SessionRow {
-    SessionRow {
+/// None for the content of a file: no session.
+fn of_header(header: &Header) -> Option<SessionRow> {
+    (header.action != "content").then(|| SessionRow {
         id: header.session.clone(),
         user: header.user.clone(),
         source: header.source.clone(),
@@ -156,7 +198,7 @@ fn of_header(header: &Header) -> SessionRow {
         // Nobody writes it any more: the gateway is down while this runs.
         ended: Some(header.started),
         ..SessionRow::default()
-    }
+    })
 }
 
 fn remove(dir: &Path) -> Result<(), AuditError> {

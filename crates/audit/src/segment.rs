@@ -4,7 +4,7 @@
 
 use crate::error::AuditError;
 use crate::line::{Envelope, JournalHead, LineHash, MAX_LINE};
-use jiff::civil::Date;
+use jiff::{SignedDuration, civil::Date};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -106,6 +106,23 @@ pub(crate) fn hole(bytes: &[u8]) -> usize {
 /// Whether a power cut can have left so many bytes behind a hole: so far back a start looks.
 pub(crate) fn is_recent(bytes: u64) -> bool {
     bytes <= TAIL
+}
+
+/// The journal is synced each second; a disk that is busy may take some more.
+const UNSYNCED: SignedDuration = SignedDuration::from_secs(5);
+
+/// What a power cut tears off was written since the last sync. If the lines in `torn` took longer than that, somebody else
+/// tore them off: how long they took.
+pub fn no_power_cut(torn: &[u8]) -> Option<SignedDuration> {
+    let mut times = torn
+        .split(|b| *b == b'\n')
+        .filter_map(|line| Envelope::parse(line).map(|envelope| envelope.time));
+    let first = times.next()?;
+    let (earliest, latest) = times.fold((first, first), |(earliest, latest), time| {
+        (earliest.min(time), latest.max(time))
+    });
+    let took = latest.duration_since(earliest);
+    (took > UNSYNCED).then_some(took)
 }
 
 /// The last newline-ended line with an envelope, and where it ends. After a power cut the end may be zeros, or hold a

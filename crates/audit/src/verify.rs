@@ -5,7 +5,7 @@
 use crate::error::AuditError;
 use crate::event::Event;
 use crate::line::{Envelope, JournalHead, LineHash, MAX_LINE, unhex};
-use crate::segment::{Segment, hole, is_recent};
+use crate::segment::{Segment, hole, is_recent, no_power_cut};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use std::fmt;
 use std::fs::File;
@@ -229,7 +229,8 @@ const SEAL_REACH: usize = 4096;
 impl Walk<'_> {
     fn segment(&mut self, name: &str, path: &Path, goes_on: bool) -> Result<(), AuditError> {
         let file = File::open(path).map_err(AuditError::io("open", path))?;
-        let mut left = file.metadata().map_err(AuditError::io("read", path))?.len();
+        let length = file.metadata().map_err(AuditError::io("read", path))?.len();
+        let mut read = 0;
         let mut reader = BufReader::with_capacity(1 << 18, file);
         let mut line = Vec::new();
         for number in 1.. {
@@ -239,15 +240,16 @@ impl Walk<'_> {
                 .take(limit)
                 .read_until(b'\n', &mut line)
                 .map_err(AuditError::io("read", path))?;
+            let left = length.saturating_sub(read);
+            read += line.len() as u64;
             // What a power cut leaves at the end: the next start keeps it aside.
             if !goes_on && hole(&line) < line.len() && is_recent(left) {
-                self.report.faults.push(JournalFault::Torn {
-                    file: name.to_owned(),
-                    bytes: left,
-                });
+                reader
+                    .read_to_end(&mut line)
+                    .map_err(AuditError::io("read", path))?;
+                self.hole(name, number, &line);
                 break;
             }
-            left = left.saturating_sub(line.len() as u64);
             match line.pop() {
                 None => break,
                 Some(b'\n') => self.line(name, number, &line),
@@ -264,6 +266,21 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A line with a zero in it, and all that follows.
+    fn hole(&mut self, file: &str, number: u64, torn: &[u8]) {
+        match no_power_cut(torn) {
+            None => self.report.faults.push(JournalFault::Torn {
+                file: file.to_owned(),
+                bytes: torn.len() as u64,
+            }),
+            Some(took) => self.altered(
+                file,
+                number,
+                &format!("zeros, and behind them the lines of {} s: a power cut takes those of a second or two", took.as_secs()),
+            ),
+        }
     }
 
     fn line(&mut self, file: &str, number: u64, line: &[u8]) {

@@ -517,6 +517,37 @@ fn reindex_lists_recordings_that_the_journal_does_not_know() {
         sealing_key: ampgate_recording::PublicKey::from_raw([1; 32]),
     };
     drop(LiveRecording::open(&store, &header).unwrap());
+    // The content of a file is no session: its own header says so, and of a sealed one the journal's line.
+    let content = Header {
+        session: id(2),
+        action: "content".into(),
+        ..header.clone()
+    };
+    drop(LiveRecording::open(&store, &content).unwrap());
+    let told = Header {
+        session: id(3),
+        ..header
+    };
+    drop(LiveRecording::open(&store, &told).unwrap());
+    let path = store.path_of(&id(3)).unwrap();
+    let journal = Journal::open(&of).unwrap();
+    let line = Event::ContentOpened {
+        user: "ada".into(),
+        amphora: "a".into(),
+        landing: "plain".into(),
+        protocol: "sftp".into(),
+        path: "/tmp/x".into(),
+        direction: "up".into(),
+        of: id(1).into(),
+        recording: path
+            .strip_prefix(store.dir())
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .into(),
+    };
+    journal.append(Some(&id(3)), &line).unwrap();
+    drop(journal);
     let found = reindex(&of, store.dir(), &at).unwrap();
     assert_eq!((found.sessions, found.unjournalled), (0, 1));
     let row = Index::open(&at).unwrap().session(&id(1)).unwrap().unwrap();

@@ -9,7 +9,7 @@
 
 use ampgate_audit::{
     Envelope, Event, Journal, JournalFault, JournalHead, JournalReport, LineHash, Segment, Text,
-    VerifyOptions, verify_journal,
+    VerifyOptions, no_power_cut, verify_journal,
 };
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -282,6 +282,91 @@ fn lines_behind_a_hole_are_kept_aside() {
     assert!(report.is_intact(), "{:?}", report.faults);
 }
 
+/// The journal is synced each second. A zero in a line of an hour ago is no power cut's, and the hour behind it is not torn
+/// off without a word. The gateway starts nevertheless: a byte must not lock everybody out.
+#[test]
+fn a_hole_in_front_of_minutes_is_no_power_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    let now = Timestamp::now();
+    for n in 0..20 {
+        let time = now + SignedDuration::from_secs(n);
+        journal.append_at(time, None, &event(n as u64)).unwrap();
+    }
+    drop(journal);
+    // The clock may have passed midnight.
+    let path = segments(dir.path()).pop().unwrap();
+    let all = lines(&path);
+    let mut bytes = fs::read(&path).unwrap();
+    let behind = |seconds: usize| {
+        let lines = &all[all.len() - seconds - 1..];
+        bytes.len() - lines.iter().map(|line| line.len() + 1).sum::<usize>()
+    };
+    let (long, short) = (behind(all.len() - 1), behind(3));
+    for (at, altered) in [(short, false), (long, all.len() > 7)] {
+        bytes[at + 3] = 0;
+        fs::write(&path, &bytes).unwrap();
+        match &verify(dir.path(), None).faults[..] {
+            [JournalFault::Altered { why, .. }] => {
+                assert!(altered && why.contains("zeros"), "{why}")
+            }
+            [JournalFault::Torn { .. }] => assert!(!altered),
+            other => panic!("{other:?}"),
+        }
+    }
+    let torn = bytes.split_off(long);
+    drop(Journal::open(dir.path()).unwrap());
+    let kept = fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| {
+            path.file_name()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .starts_with("torn-")
+        })
+        .unwrap();
+    assert_eq!(fs::read(kept).unwrap(), torn);
+    assert_eq!(no_power_cut(&torn).is_some(), all.len() > 7);
+}
+
+/// The disk fills between setting aside and telling (a file size limit stands in for it): the next start tells it.
+#[test]
+fn what_was_set_aside_is_told_at_last() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    if !limited("what_was_set_aside_is_told_at_last") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    (0..5).for_each(|n| assert!(journal.append(None, &event(n)).is_ok()));
+    drop(journal);
+    let path = segments(dir.path()).pop().unwrap();
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, [&whole[..], b"{\"seq\":6,"].concat()).unwrap();
+    let before = getrlimit(Resource::Fsize);
+    let little = Rlimit {
+        current: Some(whole.len() as u64 + 20),
+        maximum: before.maximum,
+    };
+    setrlimit(Resource::Fsize, little).unwrap();
+    let failed = Journal::open(dir.path());
+    setrlimit(Resource::Fsize, before).unwrap();
+    assert!(failed.is_err());
+    assert_eq!(fs::read(&path).unwrap(), whole, "set aside already");
+    let journal = Journal::open(dir.path()).unwrap();
+    let told = String::from_utf8(lines(&path)[5].clone()).unwrap();
+    let Ok(Event::JournalRecovered { kept_as, bytes, .. }) = serde_json::from_str(&told) else {
+        panic!("{told}")
+    };
+    assert_eq!(bytes, 9);
+    assert!(dir.path().join(kept_as.as_str()).is_file());
+    drop(journal);
+    drop(Journal::open(dir.path()).unwrap());
+    assert_eq!(lines(&path).len(), 6, "told once");
+}
+
 #[test]
 fn an_end_that_no_crash_makes_is_not_continued() {
     let dir = tempfile::tempdir().unwrap();
@@ -309,27 +394,34 @@ fn a_crash_just_after_midnight_leaves_an_empty_segment() {
     assert!(verify(dir.path(), None).is_intact());
 }
 
+/// Whether this is a process of the test's own, where it may limit the size of files: the limit is one for all threads.
+/// If not, the test was run in one.
+fn limited(name: &str) -> bool {
+    if std::env::var_os("AMPGATE_LIMITED").is_some() {
+        return true;
+    }
+    let me = std::env::current_exe().unwrap();
+    let status = std::process::Command::new("/bin/sh")
+        .args([
+            "-c",
+            "trap '' XFSZ; exec \"$0\" \"$@\"",
+            me.to_str().unwrap(),
+            "--exact",
+            name,
+        ])
+        .env("AMPGATE_LIMITED", "1")
+        .stdout(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    false
+}
+
 /// The disk is full (a file size limit stands in for it): the append fails, nothing half is left, and a later one works.
 #[test]
 fn a_failed_write_is_an_error_and_leaves_no_half_line() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    if std::env::var_os("AMPGATE_LIMITED").is_none() {
-        // In a process of its own: the limit is one for all threads.
-        let me = std::env::current_exe().unwrap();
-        let name = "a_failed_write_is_an_error_and_leaves_no_half_line";
-        let status = std::process::Command::new("/bin/sh")
-            .args([
-                "-c",
-                "trap '' XFSZ; exec \"$0\" \"$@\"",
-                me.to_str().unwrap(),
-                "--exact",
-                name,
-            ])
-            .env("AMPGATE_LIMITED", "1")
-            .stdout(std::process::Stdio::null())
-            .status()
-            .unwrap();
-        assert!(status.success());
+    if !limited("a_failed_write_is_an_error_and_leaves_no_half_line") {
         return;
     }
     let dir = tempfile::tempdir().unwrap();

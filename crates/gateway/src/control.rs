@@ -21,7 +21,6 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::doctor::{self, Check};
 use crate::gateway::Gateway;
-use crate::sentence::Trouble;
 use crate::wish::Reason;
 
 pub use archive::Order;
@@ -350,20 +349,14 @@ async fn answer(gateway: &Arc<Gateway>, admin: &Admin, request: Request) -> Answ
                 .and_then(|live| Reason::parse(&reason).map(|why| (live, why)));
             match parsed {
                 Err(text) => Answer::Error { text },
-                Ok((live, why)) => {
-                    let first = live.end(Trouble::Killed {
-                        by: name_of(admin.uid),
-                        why: why.into_text(),
-                    });
-                    match first {
-                        true => Answer::Done {
-                            text: format!("session {} ends", live.session),
-                        },
-                        false => Answer::Error {
-                            text: format!("session {} is ending already", live.session),
-                        },
-                    }
-                }
+                Ok((live, why)) => match live.kill(gateway, name_of(admin.uid), why.into_text()) {
+                    true => Answer::Done {
+                        text: format!("session {} ends", live.session),
+                    },
+                    false => Answer::Error {
+                        text: format!("session {} is ending already", live.session),
+                    },
+                },
             }
         }
         // It holds the connection, and is taken before.

@@ -2,7 +2,7 @@
 //! Never: leaves the list while its bytes still flow.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ampgate_access::{Grant, SessionId};
@@ -38,6 +38,7 @@ pub struct LiveSession {
     bytes_in: AtomicU64,
     /// The order to end, and why. The first one stands.
     order: watch::Sender<Option<Trouble>>,
+    killed: AtomicBool,
     /// What the operator should know while the session goes on, and was not told yet.
     notices: watch::Sender<Vec<String>>,
 }
@@ -88,6 +89,7 @@ impl LiveSession {
             about,
             bytes_in: AtomicU64::new(0),
             order: watch::Sender::new(None),
+            killed: AtomicBool::new(false),
             notices: watch::Sender::default(),
         });
         visit.gateway.journal(
@@ -158,6 +160,23 @@ impl LiveSession {
         self.order.subscribe()
     }
 
+    /// Ends the session in somebody's name, which is written down first: if the gateway dies before the session's end, the
+    /// journal still has who wanted it. A journal that takes nothing hinders no kill. False if it is ending already.
+    pub fn kill(&self, gateway: &Gateway, by: String, why: String) -> bool {
+        if self.order.borrow().is_some() || self.killed.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        gateway.journal(
+            Some(self.session),
+            Event::SessionKilled {
+                by: by.as_str().into(),
+                reason: why.as_str().into(),
+            },
+        );
+        self.end(Trouble::Killed { by, why });
+        true
+    }
+
     /// Orders the session to end. False if it was ordered before.
     pub fn end(&self, why: Trouble) -> bool {
         self.order.send_if_modified(|order| {
@@ -221,13 +240,6 @@ impl LiveSession {
                     stage: "live".into(),
                     error: detail.as_str().into(),
                     bytes: sealed.recorded,
-                },
-            ),
-            Some(Trouble::Killed { by, why }) => gateway.journal(
-                Some(self.session),
-                Event::SessionKilled {
-                    by: by.as_str().into(),
-                    reason: why.as_str().into(),
                 },
             ),
             Some(Trouble::Revoked(cause)) => gateway.journal(

@@ -185,10 +185,8 @@ impl Overseer {
     /// They may not.
     pub async fn kill(&self, word: &SessionWord, why: Reason) -> Result<SessionId, Trouble> {
         let (live, right) = self.live(word, Action::Kill).await?;
-        let first = live.end(Trouble::Killed {
-            by: right.principal().name().to_string(),
-            why: why.into_text(),
-        });
+        let by = right.principal().name().to_string();
+        let first = live.kill(&self.gateway, by, why.into_text());
         match first {
             true => Ok(right.session()),
             false => Err(Trouble::NotOffered("it is ending already".to_owned())),

@@ -313,11 +313,7 @@ impl<'v> View<'v> {
             (Err(wrong), ..) | (_, Err(wrong), _) => Err(wrong),
             (Ok(why), Ok(_), By::Admin { name, .. }) => {
                 self.by.still(self.gateway).await.and_then(|()| {
-                    let first = self.live.end(Trouble::Killed {
-                        by: name.clone(),
-                        why: why.into_text(),
-                    });
-                    match first {
+                    match self.live.kill(self.gateway, name.clone(), why.into_text()) {
                         true => Ok(()),
                         false => Err("it is ending already".to_owned()),
                     }

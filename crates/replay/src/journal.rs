@@ -11,8 +11,8 @@ use std::{
 };
 
 use ampgate_audit::{
-    Envelope, Event, JournalFault, JournalHead, JournalReport, MAX_LINE, Segment, VerifyOptions,
-    verify_journal,
+    Envelope, Event, JournalFault, JournalHead, JournalReport, LineHash, MAX_LINE, Segment,
+    VerifyOptions, no_power_cut, verify_journal,
 };
 use ampgate_recording::{Head, is_session_id, recording_id, session_millis};
 use anyhow::{Context, Result, bail};
@@ -55,11 +55,11 @@ pub fn verify(
         sealing_key: trust.first().map(|key| *key.raw()),
     };
     let found = verify_journal(dir, &options).with_context(|| text::path(dir))?;
-    let status = faults(dir, &found, report)?;
+    let opened = Opened::read(dir)?;
+    let status = faults(dir, &found, report)?.max(set_aside(dir, &opened.aside, report)?);
     if stores.is_empty() {
         return Ok(status);
     }
-    let opened = Opened::read(dir)?;
     let closed: BTreeSet<_> = found
         .recordings
         .iter()
@@ -138,6 +138,80 @@ fn faults(dir: &Path, found: &JournalReport, report: &mut Report<impl Write>) ->
         ))?;
     }
     Ok(status)
+}
+
+/// What starts of the gateway have set aside: always told, because it is how a line leaves the journal.
+fn set_aside(dir: &Path, aside: &[Aside], report: &mut Report<impl Write>) -> Result<Status> {
+    let mut worst = Status::Intact;
+    for one in aside {
+        let name = format!("journal {}: {}", text::path(dir), text::safe(&one.kept_as));
+        let (status, sentence) = one.judge(dir);
+        report.tell(&name, status, &sentence)?;
+        if status == Status::Intact {
+            report.note(&format!("{name}: {sentence}"))?;
+        }
+        worst = worst.max(status);
+    }
+    Ok(worst)
+}
+
+/// A torn end that a start set aside, as the journal tells it.
+struct Aside {
+    kept_as: String,
+    bytes: u64,
+    hash: String,
+}
+
+impl Aside {
+    fn judge(&self, dir: &Path) -> (Status, String) {
+        let mut parts = Path::new(&self.kept_as).components();
+        let (Some(Component::Normal(_)), None) = (parts.next(), parts.next()) else {
+            let sentence = "journal altered: this is no file beside it".to_owned();
+            return (Status::Journal, sentence);
+        };
+        // A start that was killed right after it had told of the file has not renamed it.
+        let torn = [String::new(), ".untold".to_owned()]
+            .iter()
+            .map(|ending| dir.join(format!("{}{ending}", self.kept_as)))
+            .find_map(|path| read_torn(&path, self.bytes));
+        let Some(torn) = torn else {
+            let bytes = self.bytes;
+            let sentence = format!(
+                "missing: a start of the gateway set aside {bytes} bytes of the journal's end as this file"
+            );
+            return (Status::Missing, sentence);
+        };
+        if LineHash::of(&torn).to_string() != self.hash {
+            let sentence = "altered: not the bytes that a start of the gateway set aside";
+            return (Status::Altered, sentence.to_owned());
+        }
+        match no_power_cut(&torn) {
+            Some(took) => (
+                Status::Journal,
+                format!(
+                    "journal altered: a start of the gateway had to set aside the lines of {} s; a power cut tears off those of a second or two",
+                    took.as_secs()
+                ),
+            ),
+            None => (
+                Status::Intact,
+                format!(
+                    "a start of the gateway set aside the journal's last {} bytes, as a crash or a power cut tears them off",
+                    self.bytes
+                ),
+            ),
+        }
+    }
+}
+
+/// A byte more than was set aside is enough to see that it is another file.
+fn read_torn(path: &Path, bytes: u64) -> Option<Vec<u8>> {
+    let mut torn = Vec::new();
+    let file = File::open(path).ok()?;
+    file.take(bytes.saturating_add(1))
+        .read_to_end(&mut torn)
+        .ok()?;
+    Some(torn)
 }
 
 /// A recording that the journal tells of.
@@ -247,6 +321,8 @@ struct Opened {
     crashes: Vec<Range<u64>>,
     /// The last gateway ended as it should.
     stopped: bool,
+    /// Torn ends.
+    aside: Vec<Aside>,
 }
 
 /// A session gets its id before its recording is opened, which may wait for the disk so long.
@@ -260,6 +336,7 @@ impl Opened {
             first: None,
             crashes: Vec::new(),
             stopped: true,
+            aside: Vec::new(),
         };
         for segment in Segment::list(dir)? {
             let path = segment.path(dir);
@@ -311,7 +388,20 @@ impl Opened {
         }
         match serde_json::from_slice(line) {
             Ok(Event::GatewayStopped { .. }) => self.stopped = true,
-            Ok(Event::GatewayStarted { .. } | Event::JournalRecovered { .. }) => {
+            Ok(event @ (Event::GatewayStarted { .. } | Event::JournalRecovered { .. })) => {
+                if let Event::JournalRecovered {
+                    kept_as,
+                    bytes,
+                    hash,
+                    ..
+                } = event
+                {
+                    self.aside.push(Aside {
+                        kept_as: kept_as.to_string(),
+                        bytes,
+                        hash: hash.to_string(),
+                    });
+                }
                 let millis =
                     |envelope: Envelope| u64::try_from(envelope.time.as_millisecond()).ok();
                 let last = Envelope::parse(before).and_then(millis);

@@ -386,3 +386,60 @@ fn the_journal_itself() {
     assert!(code == 22 && out.contains("no path in a store"), "{out}");
     assert_eq!(gateway.verify(&["--anchor", "x"]).0, 2);
 }
+
+/// What a start set aside is looked at, for as long as the journal tells of it.
+#[test]
+fn what_a_start_set_aside_is_looked_at() {
+    for (seconds, altered) in [(1, false), (60, true)] {
+        let gateway = Gateway::new();
+        gateway.session(1, true);
+        gateway.session(2, true);
+        gateway.session(2 + seconds, true);
+        let Gateway { dir, journal, .. } = gateway;
+        let dir = dir.path().join("journal");
+        drop(journal);
+        let named = |prefix: &str| {
+            let mut all = fs::read_dir(&dir)
+                .unwrap()
+                .map(|entry| entry.unwrap().path());
+            all.find(|path| {
+                path.file_name()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .starts_with(prefix)
+            })
+            .unwrap()
+        };
+        let verify = || {
+            let (code, out, err) = run(&["verify", "--journal", dir.to_str().unwrap()]);
+            (code, out + &err)
+        };
+        // A zero in the first line of session 2.
+        let segment = named("journal-2");
+        let mut bytes = fs::read(&segment).unwrap();
+        let lines: Vec<_> = bytes.split_inclusive(|b| *b == b'\n').collect();
+        let at = lines[..lines.len() - 4].concat().len();
+        bytes[at + 5] = 0;
+        fs::write(&segment, &bytes).unwrap();
+        let (code, out) = verify();
+        assert_eq!(
+            (code, out.contains("zeros")),
+            if altered { (22, true) } else { (12, false) },
+            "{out}"
+        );
+        // The gateway starts, and tells.
+        drop(Journal::open(&dir).unwrap());
+        let (code, out) = verify();
+        assert_eq!(code, if altered { 22 } else { 0 }, "{out}");
+        assert!(out.contains("set aside"), "{out}");
+        let kept = named("torn-journal-");
+        let torn = fs::read(&kept).unwrap();
+        fs::write(&kept, &torn[1..]).unwrap();
+        let (code, out) = verify();
+        assert!(code == 21 && out.contains("altered"), "{out}");
+        fs::remove_file(&kept).unwrap();
+        let (code, out) = verify();
+        assert!(code == 16 && out.contains("missing"), "{out}");
+    }
+}
