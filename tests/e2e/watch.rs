@@ -12,7 +12,7 @@ use ampgate_tests::{
     A, BARE, Client, Gateway, Land, Outcome, Pane, Setup, Via,
     amphorae::Entry,
     bed::project,
-    gateway::{POLICY, program},
+    gateway::{POLICY, files_below, program},
     outcome::{run, until},
     terminal::talk,
 };
@@ -175,6 +175,20 @@ fn row_11_a_hostile_session_only_draws_for_the_watcher() {
         (&ended["how"], &ended["session"]),
         (&"play".into(), &id.as_str().into())
     );
+    // Without a terminal there is no picture, and the file goes to nobody who did not ask for it.
+    let (code, said) = answer(&run(desk(&carol, false, &["replay", &id]), b""));
+    assert!(
+        code == Some(253) && said.contains("needs a terminal"),
+        "{said}"
+    );
+    // What was changed says so all the time.
+    let file = files_below(&gateway.recordings())
+        .into_iter()
+        .find(|file| file.file_stem().is_some_and(|stem| stem == id.as_str()))
+        .unwrap();
+    let whole = fs::read_to_string(&file).unwrap();
+    fs::write(&file, whole.replacen("needle", "noodle", 1)).unwrap();
+    talk(&play, "24x80", &["expect NOT INTACT: altered", "send q"]).good();
 }
 
 struct Stopped(Child);

@@ -81,7 +81,16 @@ pub async fn attend(
         Ok(Wish::Replay {
             session: word,
             file,
-        }) => replay::run(overseer, down, &word, size.filter(|_| !file)).await,
+        }) => match (file, size) {
+            (true, _) => replay::run(overseer, down, &word, None).await,
+            (false, Some(size)) => replay::run(overseer, down, &word, Some(size)).await,
+            // Its file is no picture: whoever wants that says so.
+            (false, None) => Err(Trouble::NotOffered(format!(
+                "playing needs a terminal: ssh -t {gateway} replay {id}; for the recording's file: ssh {gateway} replay {id} --file",
+                gateway = gateway.name,
+                id = word.as_str()
+            ))),
+        },
     };
     if let Err(trouble) = done {
         tell::trouble(down, pty, &trouble, session).await;

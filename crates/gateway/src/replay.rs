@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use ampgate_access::Oversight;
 use ampgate_audit::{Event, SessionRow};
-use ampgate_recording::{Envelope, Reader};
+use ampgate_recording::{Envelope, PublicKey, Reader, Unsealed, Verdict, verify};
 use ampgate_screen::draw::{ENTER, LEAVE};
 use ampgate_screen::player::{Player, Stage};
 use ampgate_screen::timeline::{self, Opening, Timeline};
@@ -323,7 +323,8 @@ async fn play(
         window: Arc::clone(&window),
         stop: Arc::clone(&stop),
     };
-    let playing = tokio::task::spawn_blocking(move || playing(&path, &stage));
+    let key = overseer.gateway.sealing_key;
+    let playing = tokio::task::spawn_blocking(move || playing(&path, key, &stage));
     let mut review = tokio::time::interval(REVIEW);
     review.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut bytes = 0;
@@ -384,7 +385,8 @@ async fn play(
 }
 
 /// Runs on a thread that may wait.
-fn playing(path: &Path, stage: &Channel) -> Result<(), String> {
+fn playing(path: &Path, key: PublicKey, stage: &Channel) -> Result<(), String> {
+    let warning = warning(path, &key);
     let path = path.to_owned();
     let opening: Opening = Arc::new(move || {
         let file = std::fs::File::open(&path).map_err(|_| "its file cannot be read")?;
@@ -393,8 +395,27 @@ fn playing(path: &Path, stage: &Channel) -> Result<(), String> {
     });
     let open = || Timeline::open(Arc::clone(&opening), IDLE).map_err(|e| e.to_string());
     let survey = timeline::survey(open()?);
-    let mut player = Player::new(open()?, survey, 1.0, None, stage);
+    let mut player = Player::new(open()?, survey, 1.0, warning, stage);
     player.run(None).map(drop).map_err(|e| e.to_string())
+}
+
+/// What is wrong with it, in a word that stays in the status line, as ampgate-replay has it.
+fn warning(path: &Path, key: &PublicKey) -> Option<&'static str> {
+    Some(match verify(path, Some(key)) {
+        Ok(Verdict::Intact { .. }) => return None,
+        Ok(Verdict::Unsealed {
+            reason: Unsealed::StillOpen,
+            ..
+        }) => "open",
+        Ok(Verdict::Unsealed { .. }) => "unsealed",
+        Ok(Verdict::TruncatedAt { .. }) => "truncated",
+        Ok(Verdict::AlteredAt { .. }) => "altered",
+        Ok(Verdict::ForeignKey { .. }) => "foreign key",
+        Ok(Verdict::BadSignature { .. }) => "bad signature",
+        Ok(Verdict::Misfiled { .. }) => "misfiled",
+        Ok(Verdict::NotARecording { .. }) => "not a recording",
+        Err(_) => "unreadable",
+    })
 }
 
 #[cfg(test)]

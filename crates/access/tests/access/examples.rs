@@ -675,7 +675,17 @@ fn auditors_nothing() {
                 MONDAY,
                 INSIDE,
                 "",
-                "no: auditors: nothing",
+                "no: auditors: no amphora",
+            ),
+            (
+                "auditors",
+                "web",
+                "plain",
+                "watch",
+                MONDAY,
+                INSIDE,
+                "",
+                "yes: auditors see what others do",
             ),
             (
                 "operators auditors",
@@ -685,7 +695,7 @@ fn auditors_nothing() {
                 MONDAY,
                 INSIDE,
                 "",
-                "no: auditors: nothing",
+                "no: auditors: no amphora",
             ),
         ],
     );
