@@ -71,12 +71,13 @@ class Proxy(http.server.BaseHTTPRequestHandler):
         for name, value in answer.getheaders():
             if name.lower() not in ("connection", "transfer-encoding", "content-length", "server", "date"):
                 self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
+        length = answer.getheader("Content-Length") if self.command == "HEAD" else len(content)
+        self.send_header("Content-Length", str(length or 0))
         self.end_headers()
         self.wfile.write(content)
         upstream.close()
 
-    do_GET = do_POST = pass_on
+    do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = pass_on
 
     def log_message(self, *_):
         pass

@@ -14,6 +14,7 @@ use ampgate_tests::{
     bed::bed,
     gateway::{files_below, program, replay},
     outcome::{HANG, run, until},
+    tls::TlsProxy,
 };
 
 /// A gateway whose archive is this store.
@@ -213,6 +214,80 @@ fn escrow_from_swift_by_s3() {
 #[test]
 fn escrow_from_another_s3() {
     escrow(Api::Moto, "moto");
+}
+
+/// A bucket that keeps each object for a day, whoever wants it gone: shipped, read back, and removed here; nothing is asked
+/// to go there, also where its days are over, and that is no fault.
+#[test]
+fn a_bucket_with_object_lock_keeps_all() {
+    let mut store = ObjectStore::up(Api::Moto, "locked");
+    store.bucket = "locked";
+    let gateway = archived(
+        &store,
+        &["object_lock = true", "days_hot = 0", "days_kept = 1"],
+    );
+    let client = gateway.client("alice");
+    for n in 0..2 {
+        let shell = format!("echo locked {n}; seq 1 3000");
+        client.exec(Via::Jump, Land::Plain, &A, &shell, b"").good();
+    }
+    let shipper = Shipper::of(&gateway);
+    until("both left", HANG, || {
+        events(&gateway, "archive.removed") >= 2 && casts(&gateway.recordings()).is_empty()
+    });
+    gateway.quiet();
+    drop(shipper);
+    assert_eq!(events(&gateway, "archive.failed"), 0);
+    let held = store.ask(
+        "all = s3.list_object_versions(Bucket='locked')\n\
+         print(len(all.get('DeleteMarkers', [])))\n\
+         refused = 0\n\
+         for one in all['Versions']:\n    \
+             try: s3.delete_object(Bucket='locked', Key=one['Key'], VersionId=one['VersionId'])\n    \
+             except s3.exceptions.ClientError: refused += 1\n\
+         print(len(all['Versions']) - refused)",
+    );
+    assert_eq!(
+        held, "0\n0\n",
+        "delete markers; versions that could be deleted"
+    );
+    let (place, said) = fetch(&store, "locked");
+    said.good().says("2 fetched");
+    assert_eq!(casts(&place.join("recordings")).len(), 2);
+}
+
+/// By TLS with an authority of one's own; not with one that has signed nothing, and that is said.
+#[test]
+fn the_store_is_who_it_says_it_is() {
+    let mut store = ObjectStore::up(Api::Moto, "tls");
+    let proxy = TlsProxy::start("archive", "good", store.url());
+    let client = |gateway: &Gateway| {
+        let client = gateway.client("alice");
+        client
+            .exec(Via::Jump, Land::Plain, &A, "echo by tls", b"")
+            .good();
+        gateway.quiet();
+    };
+    let once = |gateway: &Gateway| gateway.ampgate(&["archive", "run", "--once"]);
+    store.front = Some((proxy.url.clone(), proxy.other_ca()));
+    let gateway = archived(&store, &["days_hot = 0"]);
+    client(&gateway);
+    let said = once(&gateway);
+    assert!(
+        said.code != Some(0) && said.err().contains("certificate"),
+        "{said:?}"
+    );
+    assert_eq!(proxy.requests(), "", "nothing was asked of a stranger");
+    assert_eq!(casts(&gateway.recordings()).len(), 1);
+    drop(gateway);
+    store.front = Some((proxy.url.clone(), proxy.ca()));
+    let gateway = archived(&store, &["days_hot = 0"]);
+    client(&gateway);
+    until("it left", HANG, || {
+        once(&gateway);
+        casts(&gateway.recordings()).is_empty()
+    });
+    fetch(&store, "tls").1.good().says("1 fetched");
 }
 
 /// Bytes that rot in a real Swift, below its own checks, are found before a local copy would go; and by who fetches.

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::{
     bed::{bed, script, tool},
     gateway::give,
+    outcome::run,
 };
 
 /// Which server, and by which of its APIs.
@@ -36,6 +37,10 @@ pub struct ObjectStore {
     child: Child,
     /// Where it keeps what it stores.
     pub dir: PathBuf,
+    /// `archive`; moto also has `locked`, which keeps each object for a day whoever wants it gone.
+    pub bucket: &'static str,
+    /// Where it is asked instead, by TLS, and the authority to trust.
+    pub front: Option<(String, PathBuf)>,
 }
 
 impl ObjectStore {
@@ -75,7 +80,29 @@ impl ObjectStore {
             facts,
             child,
             dir,
+            bucket: "archive",
+            front: None,
         }
+    }
+
+    /// Where it answers, without TLS.
+    pub fn url(&self) -> &str {
+        self.facts["url"].as_str().unwrap()
+    }
+
+    /// Runs a script with boto3, whose `s3` is a client of this store. What it prints.
+    pub fn ask(&self, script: &str) -> String {
+        let tools = tool("asciinema");
+        let tools = tools.parent().unwrap().parent().unwrap();
+        let mut python = bed().command(tools.join("store-venv/bin/python3"));
+        let client = format!(
+            "import boto3\ns3 = boto3.client('s3', endpoint_url={:?}, region_name='us-east-1', aws_access_key_id={}, aws_secret_access_key={})\n",
+            self.url(),
+            self.facts["user"],
+            self.facts["key"],
+        );
+        python.arg("-c").arg(client + script);
+        run(python, b"").good().out()
     }
 
     /// The lines of [archive] that lead there, with a secret file in `dir` for the owner of `like`.
@@ -88,8 +115,9 @@ impl ObjectStore {
             (Api::Swift | Api::SwiftS3, true) => &self.facts["reader"],
             _ => &self.facts["user"],
         };
+        let endpoint = self.front.as_ref().map_or(self.url(), |(url, _)| url);
         let mut lines = vec![
-            "bucket = \"archive\"".to_owned(),
+            format!("bucket = {:?}", self.bucket),
             "prefix = \"gw/\"".to_owned(),
             format!("secret_file = {:?}", secret.display().to_string()),
         ];
@@ -101,10 +129,13 @@ impl ObjectStore {
             ],
             Api::SwiftS3 | Api::Moto => vec![
                 "store = \"s3\"".to_owned(),
-                format!("endpoint = {}", self.facts["url"]),
+                format!("endpoint = {:?}", endpoint),
                 format!("access_key = {user}"),
             ],
         });
+        if let Some((_, ca)) = &self.front {
+            lines.push(format!("ca_file = {:?}", ca.display().to_string()));
+        }
         lines
     }
 }

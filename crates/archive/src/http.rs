@@ -7,6 +7,7 @@ use ampgate_inventory::{Bounds, http_client};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
+use md5::{Digest as _, Md5};
 use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
@@ -109,8 +110,17 @@ impl HttpService for Http {
         let url = Url::parse(&parts.uri.to_string())
             .map_err(|e| failed(HttpFault::Network(e.to_string())))?;
         let body = body.collect().await?.to_bytes();
+        let mut headers = parts.headers;
+        // Only what goes to a bucket with object lock has a checksum. Some servers know but the older of the two headers which
+        // S3 takes for it; it need not be signed, and what we believe is what we read back.
+        if headers.contains_key("x-amz-checksum-sha256") {
+            let md5 = base64_simd::STANDARD.encode_to_string(Md5::digest(&body));
+            if let Ok(md5) = md5.parse() {
+                headers.insert("content-md5", md5);
+            }
+        }
         let answer = self
-            .send(parts.method, url, parts.headers, body)
+            .send(parts.method, url, headers, body)
             .await
             .map_err(failed)?;
         let mut response = HttpResponse::new(answer.body.into());
