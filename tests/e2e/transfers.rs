@@ -582,6 +582,51 @@ fn an_rsync_of_a_denied_path_is_ended_or_recorded_in_full() {
     }
 }
 
+/// Where content is to be kept rsync does not pass, in neither direction; beside it, it does.
+#[test]
+fn rsync_does_not_pass_where_content_is_kept() {
+    let gateway = Gateway::start(|setup| {
+        seal_to(setup, &[1], 1);
+        setup.policy += r#"
+@id("kept") @keep("contents")
+permit (principal, action in [Action::"read", Action::"write"], resource) when { context.path like "*/kept.cfg" };
+"#;
+    });
+    bed()
+        .inside(
+            &A,
+            "rm -rf /tmp/mixed; mkdir -m 777 /tmp/mixed; echo there >/tmp/mixed/kept.cfg",
+        )
+        .good();
+    let client = gateway.client("alice");
+    let mine = client.file("kept.cfg", b"mine").display().to_string();
+    let other = client.file("other.cfg", b"other").display().to_string();
+    let (way, host) = client.way(Via::Jump, Land::Plain, &A);
+    let shell = format!("ssh -q {}", way.join(" "));
+    let rsync = |args: [&str; 2]| {
+        let mut rsync = client.command("rsync");
+        rsync.args(["-a", "-e", &shell]);
+        rsync.args(args.map(|arg| arg.replace("HOST", &host)));
+        run(rsync, b"")
+    };
+    let place = client.home().join("down");
+    let down = place.display().to_string();
+    for args in [
+        [mine.as_str(), "HOST:/tmp/mixed/"],
+        ["HOST:/tmp/mixed/", &down],
+    ] {
+        let said = rsync(args);
+        assert!(
+            said.code != Some(0) && said.err().contains("by sftp or scp"),
+            "{said:?}"
+        );
+    }
+    assert!(!place.join("kept.cfg").exists());
+    bed().inside(&A, "grep -q there /tmp/mixed/kept.cfg").good();
+    rsync([&other, "HOST:/tmp/mixed/"]).good();
+    bed().inside(&A, "test -e /tmp/mixed/other.cfg").good();
+}
+
 /// A rule about the tool of a command: rsync and the scp of old are refused with the rule's reason in the journal, and what
 /// else the operator may do goes on.
 #[test]

@@ -263,7 +263,8 @@ pub fn rsync(gateway: &Gateway, grant: &Grant, command: &RsyncCommand) -> bool {
 }
 
 /// Below the path of an rsync lie its files, of which a rule may speak without speaking of the path: what it forbids ends
-/// the channel before the name, or the wish for the file, goes on. Nobody can know that of a relative path.
+/// the channel before the name, or the wish for the file, goes on. Nobody can know that of a relative path. So does a file
+/// whose content is to be kept.
 pub async fn named(
     gateway: &Gateway,
     live: &LiveSession,
@@ -281,9 +282,16 @@ pub async fn named(
             continue;
         };
         let path = String::from_utf8_lossy(&place);
-        let decided = rules.policy.decide_file(&live.grant, action, &path, now);
-        let Some(refusal) = decided.err().filter(is_forbidden) else {
-            continue;
+        let refusal = match rules.policy.decide_file(&live.grant, action, &path, now) {
+            // Of a delta only the amphora could make the whole; a promise that is kept of some transfers is none.
+            Ok(allowed) if allowed.keeps => {
+                return Err(Trouble::NotOffered(format!(
+                    "the policy wants the content of {} kept, which is not done of rsync: move it by sftp or scp",
+                    path.escape_debug()
+                )));
+            }
+            Err(refusal) if is_forbidden(&refusal) => refusal,
+            _ => continue,
         };
         let by = refusal.rules().iter().map(ToString::to_string);
         let denied = Denied {
