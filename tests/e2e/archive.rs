@@ -17,6 +17,8 @@ use ampgate_tests::{
     tls::TlsProxy,
 };
 
+use super::sealed::{identity, seal_to};
+
 /// A gateway whose archive is this store.
 fn archived(store: &ObjectStore, more: &[&str]) -> Gateway {
     Gateway::start(|setup| {
@@ -288,6 +290,82 @@ fn the_store_is_who_it_says_it_is() {
         casts(&gateway.recordings()).is_empty()
     });
     fetch(&store, "tls").1.good().says("1 fetched");
+}
+
+/// What a transfer moved and policy wants kept goes with its session: held with it, released with it, shipped, and read from
+/// the bucket by the auditor's key.
+#[test]
+fn kept_contents_go_with_their_session() {
+    let share = bed().directory("share-of-contents");
+    let lines = [
+        "store = \"directory\"".to_owned(),
+        format!("directory = {:?}", share.display().to_string()),
+    ];
+    let gateway = Gateway::start(|setup| {
+        ampgate_tests::gateway::give(&share, &setup.dir.join("recordings"));
+        lines.iter().for_each(|line| setup.set("archive", line));
+        setup.set("archive", "days_hot = 0");
+        setup.set("archive", "prefix = \"gw/\"");
+        seal_to(setup, &[1], 1);
+        setup.policy += r#"
+@id("kept") @keep("contents")
+permit (principal, action in [Action::"read", Action::"write"], resource) when { context.path like "/tmp/archived/*" };
+"#;
+    });
+    bed()
+        .inside(&A, "rm -rf /tmp/archived; mkdir -m 777 /tmp/archived")
+        .good();
+    let client = gateway.client("alice");
+    let moved = b"frontend of a tenant\n".repeat(2000);
+    let file = client.file("haproxy.cfg", &moved).display().to_string();
+    let (way, host) = client.way(Via::Jump, Land::Plain, &A);
+    let mut scp = client.command("scp");
+    scp.arg("-q")
+        .args(way)
+        .args([file, format!("{host}:/tmp/archived/haproxy.cfg")]);
+    run(scp, b"").good();
+    gateway.quiet();
+    let id = gateway.sessions(&[])[0]["id"].as_str().unwrap().to_owned();
+    let order = |word: &str| gateway.ampgate(&["archive", word, &id, "--reason", "ticket 812"]);
+    let once = || gateway.ampgate(&["archive", "run", "--once"]);
+    order("hold").good().says("1 contents");
+    // Shipped in one pass, removed in another, if at all.
+    for _ in 0..3 {
+        once().good();
+    }
+    assert_eq!(casts(&gateway.recordings()).len(), 2, "held, both of them");
+    order("release").good().says("1 contents");
+    until("both left", HANG, || {
+        once();
+        casts(&gateway.recordings()).is_empty()
+    });
+    let machine = bed().directory("escrow").join("contents");
+    fs::create_dir_all(&machine).unwrap();
+    let config = machine.join("escrow.toml");
+    fs::write(
+        &config,
+        format!("[archive]\nprefix = \"gw/\"\n{}\n", lines.join("\n")),
+    )
+    .unwrap();
+    let place = machine.join("fetched");
+    let mut fetch = bed().command(program("ampgate"));
+    fetch
+        .arg("--config")
+        .arg(config)
+        .args(["archive", "fetch"])
+        .arg(&place);
+    run(fetch, b"").good().says("2 fetched");
+    let key = identity(1);
+    let contents: Vec<_> = casts(&place.join("recordings"))
+        .iter()
+        .map(|cast| {
+            let cast = cast.display().to_string();
+            replay(&["export", "--format", "raw", "--identity", &key, &cast])
+                .good()
+                .stdout
+        })
+        .collect();
+    assert!(contents.iter().any(|content| *content == moved));
 }
 
 /// Bytes that rot in a real Swift, below its own checks, are found before a local copy would go; and by who fetches.

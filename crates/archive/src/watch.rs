@@ -110,7 +110,7 @@ fn take(
         return;
     };
     match line.event.as_str() {
-        "recording.opened" if !known.contains_key(&id) => {
+        "recording.opened" | "content.opened" if !known.contains_key(&id) => {
             sessions
                 .entry(id)
                 .or_insert_with(|| Some(Session::default()));

@@ -7,6 +7,7 @@
 //! for it. `docs/AUDIT-EVENTS.md` is the format's document.
 
 mod anchor;
+mod contents;
 mod error;
 mod event;
 mod feed;
@@ -25,6 +26,7 @@ mod text;
 mod verify;
 
 pub use anchor::Anchor;
+pub use contents::contents;
 pub use error::AuditError;
 pub use event::{About, Event};
 pub use feed::Feed;

@@ -2,19 +2,16 @@
 //! Out: an index made anew, put in the old one's place at once.
 //! Never: runs beside a gateway: it would go on writing to the index that was replaced.
 
+use crate::contents::contents;
 use crate::error::AuditError;
-use crate::event::Event;
 use crate::feed::take_lines;
 use crate::follow::Follower;
 use crate::index::{Index, Pending};
 use crate::journal::{lock, sync_dir};
-use crate::line::MAX_LINE;
 use crate::row::SessionRow;
-use crate::segment::Segment;
 use ampgate_recording::{Envelope, Header, Reader, Store, Verdict, verify};
-use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 /// Memory for sled's pages while an index is built, in bytes.
@@ -61,37 +58,6 @@ pub fn reindex(
     Ok(found)
 }
 
-/// Recordings of contents of transferred files, by their ids: parts of a session, and none themselves. A line names them.
-fn contents(journal_dir: &Path) -> Result<BTreeSet<String>, AuditError> {
-    const NAME: &[u8] = b"\"content.opened\"";
-    let mut found = BTreeSet::new();
-    for segment in Segment::list(journal_dir)? {
-        let path = segment.path(journal_dir);
-        let file = File::open(&path).map_err(AuditError::io("open", &path))?;
-        let mut lines = BufReader::new(file);
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            let read = (&mut lines)
-                .take(MAX_LINE as u64 + 1)
-                .read_until(b'\n', &mut line)
-                .map_err(AuditError::io("read", &path))?;
-            if read == 0 {
-                break;
-            }
-            let line = line.strip_suffix(b"\n").unwrap_or(&line);
-            if !line.windows(NAME.len()).any(|part| part == NAME) {
-                continue;
-            }
-            if let Ok(Event::ContentOpened { recording, .. }) = serde_json::from_slice(line) {
-                let id = Path::new(recording.as_str()).file_stem();
-                found.extend(id.and_then(|id| id.to_str()).map(str::to_owned));
-            }
-        }
-    }
-    Ok(found)
-}
-
 fn build(journal_dir: &Path, store_dir: &Path, new: &Path) -> Result<Reindexed, AuditError> {
     let index = Index::open_with(new, BUILD_CACHE)?;
     let mut follower = Follower::new(journal_dir, None);
@@ -105,7 +71,7 @@ fn build(journal_dir: &Path, store_dir: &Path, new: &Path) -> Result<Reindexed, 
         }
     }
     if store_dir.exists() {
-        found.unjournalled = unjournalled(&index, store_dir, &contents(journal_dir)?)?;
+        found.unjournalled = unjournalled(&index, store_dir, &contents(journal_dir, None)?)?;
     }
     index.flush()?;
     Ok(found)
@@ -116,7 +82,7 @@ fn build(journal_dir: &Path, store_dir: &Path, new: &Path) -> Result<Reindexed, 
 fn unjournalled(
     index: &Index,
     store_dir: &Path,
-    contents: &BTreeSet<String>,
+    contents: &BTreeMap<String, String>,
 ) -> Result<u64, AuditError> {
     let mut found = 0;
     for path in Store::recordings(store_dir) {
@@ -125,7 +91,7 @@ fn unjournalled(
             .file_stem()
             .and_then(|name| name.to_str())
             .unwrap_or_default();
-        if contents.contains(id) || index.session(id)?.is_some() {
+        if contents.contains_key(id) || index.session(id)?.is_some() {
             continue;
         }
         // What has no header of ours is `ampgate-replay verify`'s to name; there is nothing to list.

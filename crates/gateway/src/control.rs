@@ -1,7 +1,7 @@
 //! In: one JSON line on the local socket, from a user whom the system names. Out: one JSON line.
 //! Never: serves a user who is not root, the gateway's own or a listed admin; takes a longer line than it must.
 
-mod archive;
+pub mod archive;
 mod hostkeys;
 mod watch;
 

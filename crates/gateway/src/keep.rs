@@ -246,6 +246,7 @@ async fn open(
         },
     );
     content.kept.files().push(Arc::clone(&recorder));
+    crate::control::archive::hold_too(&gateway, content.of, content.session).await;
     recorder.marker(&format!(
         "content of {}, {direction} by {protocol} in session {}",
         crate::story::shown(&content.path),

@@ -1,9 +1,12 @@
 //! In: what the shipper did; what admins want of single recordings. Out: both in the journal, the orders where the shipper reads them.
 //! Never: an order without who and why; news from anybody but root and the gateway's own user.
 
+use std::path::Path;
+
 use ampgate_access::SessionId;
 use ampgate_archive::{Deletion, News, Orders, Said};
-use ampgate_audit::Event;
+use ampgate_audit::{Event, Segment, contents};
+use ampgate_recording::session_millis;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -127,15 +130,58 @@ pub async fn order(
     gateway.journal(Some(id), decided.event);
     // It waits for the disk; those who ask on this socket may wait for it, sessions may not.
     let session = session.to_owned();
-    let written = tokio::task::spawn_blocking(move || (decided.write)(&orders, &session)).await;
+    let journal = config.state.join("journal");
+    let written = tokio::task::spawn_blocking(move || {
+        let contents = match order {
+            Order::Hold | Order::Release => contents_of(&journal, id)?,
+            Order::Delete | Order::Approve => Vec::new(),
+        };
+        for one in [&session].into_iter().chain(&contents) {
+            (decided.write)(&orders, one).map_err(|fault| fault.to_string())?;
+        }
+        Ok::<_, String>(match contents.len() {
+            0 => decided.text,
+            kept => format!(
+                "{}; so it is with {kept} contents of its files",
+                decided.text
+            ),
+        })
+    })
+    .await;
     match written {
-        Ok(Ok(())) => Answer::Done { text: decided.text },
+        Ok(Ok(text)) => Answer::Done { text },
         Ok(Err(fault)) => error(fault.to_string()),
         Err(_) => error("the order could not be written".to_owned()),
     }
 }
 
-type Write = Box<dyn FnOnce(&Orders, &str) -> Result<(), ampgate_archive::ArchiveError> + Send>;
+/// The recordings of what the session's transfers moved. They were begun while it went on.
+fn contents_of(journal: &Path, session: SessionId) -> Result<Vec<String>, String> {
+    let session = session.to_string();
+    let began = session_millis(&session).and_then(|millis| i64::try_from(millis).ok());
+    let began = began.and_then(|millis| Timestamp::from_millisecond(millis).ok());
+    let all = contents(journal, began.map(Segment::of)).map_err(|fault| fault.to_string())?;
+    let its = all.into_iter().filter(|(_, of)| *of == session);
+    Ok(its.map(|(id, _)| id).collect())
+}
+
+/// A content of a session that is held already is held from its first byte on.
+pub async fn hold_too(gateway: &Gateway, of: SessionId, content: SessionId) {
+    let config = gateway.config();
+    if config.archive.is_none() {
+        return;
+    }
+    let orders = Orders::new(&config.state.join("archive"));
+    let held = tokio::task::spawn_blocking(move || match orders.holds()?.get(&of.to_string()) {
+        Some(said) => orders.hold(&content.to_string(), said),
+        None => Ok(()),
+    });
+    if let Ok(Err(fault)) = held.await {
+        tracing::error!(session = %of, %content, "the hold of a session does not reach a content of its files: {fault}");
+    }
+}
+
+type Write = Box<dyn Fn(&Orders, &str) -> Result<(), ampgate_archive::ArchiveError> + Send>;
 
 struct Decided {
     event: Event,
