@@ -328,13 +328,13 @@ permit (principal, action in [Action::"read", Action::"write"], resource) when {
     let id = gateway.sessions(&[])[0]["id"].as_str().unwrap().to_owned();
     let order = |word: &str| gateway.ampgate(&["archive", word, &id, "--reason", "ticket 812"]);
     let once = || gateway.ampgate(&["archive", "run", "--once"]);
-    order("hold").good().says("1 contents");
+    order("hold").good().says("contents of its files: 1");
     // Shipped in one pass, removed in another, if at all.
     for _ in 0..3 {
         once().good();
     }
     assert_eq!(casts(&gateway.recordings()).len(), 2, "held, both of them");
-    order("release").good().says("1 contents");
+    order("release").good().says("contents of its files: 1");
     until("both left", HANG, || {
         once();
         casts(&gateway.recordings()).is_empty()

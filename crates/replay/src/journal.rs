@@ -56,7 +56,7 @@ pub fn verify(
     };
     let found = verify_journal(dir, &options).with_context(|| text::path(dir))?;
     let opened = Opened::read(dir)?;
-    let status = faults(dir, &found, report)?.max(set_aside(dir, &opened.aside, report)?);
+    let status = faults(dir, &found, report)?.max(set_aside(dir, &opened.aside, trust, report)?);
     if stores.is_empty() {
         return Ok(status);
     }
@@ -141,11 +141,17 @@ fn faults(dir: &Path, found: &JournalReport, report: &mut Report<impl Write>) ->
 }
 
 /// What starts of the gateway have set aside: always told, because it is how a line leaves the journal.
-fn set_aside(dir: &Path, aside: &[Aside], report: &mut Report<impl Write>) -> Result<Status> {
+fn set_aside(
+    dir: &Path,
+    aside: &[Aside],
+    trust: &Trust,
+    report: &mut Report<impl Write>,
+) -> Result<Status> {
     let mut worst = Status::Intact;
     for one in aside {
         let name = format!("journal {}: {}", text::path(dir), text::safe(&one.kept_as));
         let (status, sentence) = one.judge(dir);
+        let (status, sentence) = report.look(&dir.join(&one.kept_as), trust, status, sentence)?;
         report.tell(&name, status, &sentence)?;
         if status == Status::Intact {
             report.note(&format!("{name}: {sentence}"))?;
@@ -300,11 +306,10 @@ fn rest(
             Ok(()) if time.is_some_and(|time| !known.has(time)) => {
                 file(&path, None, trust, any_key, report)?
             }
-            Ok(()) => report.add(
-                &name,
-                Status::Unknown,
-                "unknown: the journal never heard of this recording",
-            )?,
+            Ok(()) => {
+                let sentence = "unknown: the journal never heard of this recording";
+                report.add_file(&path, trust, Status::Unknown, sentence.to_owned())?;
+            }
         }
     }
     Ok(())

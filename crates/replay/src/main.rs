@@ -15,6 +15,7 @@ mod find;
 mod finder;
 mod index;
 mod journal;
+mod known;
 mod lines;
 mod list;
 mod metrics;

@@ -13,7 +13,7 @@ use ampgate_recording::{
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::text;
+use crate::{known::Known, text};
 
 /// A key file is a line; this is plenty.
 const LARGEST: u64 = 64 << 10;
@@ -39,6 +39,8 @@ pub struct Trust {
     keys: Vec<PublicKey>,
     /// For people: each key with the file that it is from.
     pub told: Vec<String>,
+    /// What is not intact, and accepted as it is.
+    pub known: Known,
 }
 
 impl KeyArgs {

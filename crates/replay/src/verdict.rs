@@ -13,6 +13,8 @@ pub enum Status {
     Intact = 0,
     /// Not here, and the journal says that the archive has it.
     Archived = 1,
+    /// Not intact, and accepted by somebody exactly as it is.
+    Known = 2,
     /// A recorder has it open; what is there fits.
     Open = 10,
     /// Whole, but sealed by a key that only the file itself names.
@@ -48,6 +50,11 @@ pub const TABLE: &[(Status, &str, &str)] = &[
         Status::Archived,
         "archived",
         "not in the store: the journal says that the archive had it, or that it was deleted by order",
+    ),
+    (
+        Status::Known,
+        "known",
+        "not intact, and byte for byte what --known says was looked at and accepted",
     ),
     (
         Status::Open,
@@ -125,7 +132,7 @@ impl Status {
     pub fn code(self) -> u8 {
         match self {
             // Nothing is wrong with it as far as can be seen here.
-            Self::Archived => 0,
+            Self::Archived | Self::Known => 0,
             _ => self as u8,
         }
     }

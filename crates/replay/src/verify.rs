@@ -17,14 +17,16 @@ use clap::Args;
 use jiff::Timestamp;
 
 use crate::{
-    find, journal, metrics, source, text,
+    find, journal,
+    known::{self, Known},
+    metrics, source, text,
     trust::{KeyArgs, Trust},
     verdict::{self, Status},
 };
 
 /// Say whether recordings are as they were sealed; each kind of damage has its own exit status
 #[derive(Args)]
-#[command(after_help = format!("Examples:\n  ampgate-replay verify --key sealing.pub 01KAS2….cast\n  ampgate-replay verify recordings                            (finds keys/sealing.pub beside the store)\n  ampgate-replay verify --journal state/journal --store recordings\n  ampgate-replay verify --journal state/journal --anchor 812:9f3c… --store recordings\n  ampgate-replay verify --journal state/journal --anchors /var/log/ampgate-anchors --store recordings\n  ampgate-replay verify --journal state/journal --store recordings --metrics /var/lib/ampgate-metrics/ampgate.prom\n  ampgate-replay verify recordings/2026/11/23                 (one day; --journal speaks of the whole store)\n\n{}", verdict::help()))]
+#[command(after_help = format!("Examples:\n  ampgate-replay verify --key sealing.pub 01KAS2….cast\n  ampgate-replay verify recordings                            (finds keys/sealing.pub beside the store)\n  ampgate-replay verify --journal state/journal --store recordings\n  ampgate-replay verify --journal state/journal --anchor 812:9f3c… --store recordings\n  ampgate-replay verify --journal state/journal --anchors /var/log/ampgate-anchors --store recordings\n  ampgate-replay verify --journal state/journal --store recordings --metrics /var/lib/ampgate-metrics/ampgate.prom\n  ampgate-replay verify --print-known recordings >>known      (after looking at each of them)\n  ampgate-replay verify --known known recordings\n  ampgate-replay verify recordings/2026/11/23                 (one day; --journal speaks of the whole store)\n\n{}", verdict::help()))]
 pub struct Verify {
     /// Recordings, and directories of them (everything below that ends in .cast or .sealed); also a journal's directory
     #[arg(required_unless_present_any = ["journal", "store"])]
@@ -49,6 +51,12 @@ pub struct Verify {
     /// Write what was found to this file, for Prometheus (node_exporter's textfile collector); the file is replaced as a whole
     #[arg(long, value_name = "FILE")]
     metrics: Option<PathBuf>,
+    /// What is not intact and was looked at: lines of a hash and a file's name. It is counted as known, and status 0, as long as no byte of it changes
+    #[arg(long, value_name = "FILE")]
+    known: Option<PathBuf>,
+    /// Print lines for --known, of all that is not intact, and nothing else
+    #[arg(long)]
+    print_known: bool,
     /// Print intact recordings, too
     #[arg(short, long)]
     verbose: bool,
@@ -60,6 +68,8 @@ pub struct Report<W: Write> {
     counts: BTreeMap<Status, u64>,
     /// Print every verdict.
     all: bool,
+    /// Print lines of known ones only.
+    bare: bool,
 }
 
 impl<W: Write> Report<W> {
@@ -69,14 +79,46 @@ impl<W: Write> Report<W> {
         self.tell(name, status, sentence)
     }
 
+    /// Takes a verdict on a file, which may be known.
+    pub fn add_file(
+        &mut self,
+        path: &Path,
+        trust: &Trust,
+        status: Status,
+        sentence: String,
+    ) -> io::Result<()> {
+        let (status, sentence) = self.look(path, trust, status, sentence)?;
+        self.add(&text::path(path), status, &sentence)
+    }
+
+    /// The verdict on a file, or that it is known.
+    pub fn look(
+        &mut self,
+        path: &Path,
+        trust: &Trust,
+        status: Status,
+        sentence: String,
+    ) -> io::Result<(Status, String)> {
+        let (status, sentence) = trust.known.look(path, status, sentence);
+        if self.bare
+            && let Some(line) = known::line(path, status, &sentence)
+        {
+            writeln!(self.out, "{line}")?;
+        }
+        Ok((status, sentence))
+    }
+
     /// Prints a line as it is.
     pub fn note(&mut self, line: &str) -> io::Result<()> {
-        writeln!(self.out, "{line}")
+        match self.bare {
+            true => Ok(()),
+            false => writeln!(self.out, "{line}"),
+        }
     }
 
     /// Prints something that is no recording and does not count as one.
     pub fn tell(&mut self, name: &str, status: Status, sentence: &str) -> io::Result<()> {
-        if self.all || status != Status::Intact {
+        if !self.bare && (self.all || status != Status::Intact) {
             writeln!(self.out, "{name}: {sentence}")?;
         }
         Ok(())
@@ -98,12 +140,16 @@ impl Verify {
             out: BufWriter::new(io::stdout().lock()),
             counts: BTreeMap::new(),
             all: single || self.verbose,
+            bare: self.print_known,
         };
         let near = paths
             .first()
             .or(journal.as_ref())
             .context("nothing to verify: name a recording or a directory")?;
-        let trust = self.keys.load(near)?;
+        let mut trust = self.keys.load(near)?;
+        if let Some(known) = &self.known {
+            trust.known = Known::read(known)?;
+        }
         let mut worst = Status::Intact;
         if let Some(journal) = &journal {
             let mut anchors: Vec<_> = self.anchor.into_iter().collect();
@@ -124,7 +170,7 @@ impl Verify {
                 .copied()
                 .unwrap_or(Status::Intact),
         );
-        if !single {
+        if !single && !self.print_known {
             let total = total(&report.counts);
             writeln!(report.out, "{total}")?;
         }
@@ -196,7 +242,7 @@ pub fn file(
             format!("unreadable: {}", text::safe(&e.to_string())),
         ),
     };
-    report.add(&text::path(path), status, &sentence)?;
+    report.add_file(path, trust, status, sentence)?;
     Ok(())
 }
 

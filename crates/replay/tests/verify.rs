@@ -443,3 +443,52 @@ fn what_a_start_set_aside_is_looked_at() {
         assert!(code == 16 && out.contains("missing"), "{out}");
     }
 }
+
+/// A crash of last month must not hide the forgery of last night: what was looked at is known, as long as it stays as it was.
+#[test]
+fn what_was_looked_at_is_known_until_it_changes() {
+    let gateway = Gateway::new();
+    gateway.session(1, true);
+    let crashed = gateway.session(2, false);
+    let cut = gateway.session(3, true);
+    let whole = fs::read(&cut).unwrap();
+    fs::write(&cut, &whole[..whole.len() - 20]).unwrap();
+    let (code, lines) = gateway.verify(&["--print-known"]);
+    assert_eq!(code, 17);
+    let lines: String = lines
+        .lines()
+        .filter(|line| line.contains(" # "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+    let known = gateway.dir.path().join("known");
+    fs::write(
+        &known,
+        format!("# looked at on Monday: the power went\n{lines}"),
+    )
+    .unwrap();
+    let known = known.to_str().unwrap();
+    let (code, out) = gateway.verify(&["--known", known]);
+    assert!(code == 0 && out.contains("2 known"), "{out}");
+    assert!(
+        out.contains("known: truncated") && out.contains("known: unsealed"),
+        "{out}"
+    );
+    // One byte more, or less, and it is what it is. A hash by itself, or under another name, accepts nothing.
+    let unsealed = fs::read(&crashed).unwrap();
+    fs::write(&crashed, [&unsealed[..], b"x"].concat()).unwrap();
+    assert_eq!(
+        gateway.verify(&["--known", known]).0,
+        17,
+        "cut in a line now"
+    );
+    fs::write(&crashed, &unsealed).unwrap();
+    assert_eq!(gateway.verify(&["--known", known]).0, 0);
+    fs::write(known, lines.replace("cast #", "cas #")).unwrap();
+    assert_eq!(gateway.verify(&["--known", known]).0, 17);
+    for wrong in ["0123 x.cast", "x.cast", &format!("{} a b", "0".repeat(64))] {
+        fs::write(known, wrong).unwrap();
+        let (code, out) = gateway.verify(&["--known", known]);
+        assert!(code == 1 && out.contains("known:1"), "{out}");
+    }
+}

@@ -132,25 +132,32 @@ pub async fn order(
     let session = session.to_owned();
     let journal = config.state.join("journal");
     let written = tokio::task::spawn_blocking(move || {
-        let contents = match order {
-            Order::Hold | Order::Release => contents_of(&journal, id)?,
-            Order::Delete | Order::Approve => Vec::new(),
+        let write = |id: &str| (decided.write)(&orders, id).map_err(|fault| fault.to_string());
+        // The session's own first: what happens to the others must not stand in its way.
+        write(&session)?;
+        let of_contents = match order {
+            Order::Hold | Order::Release => contents_of(&journal, id).and_then(|all| {
+                all.iter().try_for_each(|one| write(one))?;
+                Ok(all.len())
+            }),
+            Order::Delete | Order::Approve => Ok(0),
         };
-        for one in [&session].into_iter().chain(&contents) {
-            (decided.write)(&orders, one).map_err(|fault| fault.to_string())?;
-        }
-        Ok::<_, String>(match contents.len() {
-            0 => decided.text,
-            kept => format!(
-                "{}; so it is with {kept} contents of its files",
+        match of_contents {
+            Ok(0) => Ok(decided.text),
+            Ok(n) => Ok(format!(
+                "{}; the same goes for the kept contents of its files: {n}",
                 decided.text
-            ),
-        })
+            )),
+            Err(why) => Err(format!(
+                "{}; but it did not reach the kept contents of its files, try again: {why}",
+                decided.text
+            )),
+        }
     })
     .await;
     match written {
         Ok(Ok(text)) => Answer::Done { text },
-        Ok(Err(fault)) => error(fault.to_string()),
+        Ok(Err(why)) => error(why),
         Err(_) => error("the order could not be written".to_owned()),
     }
 }
