@@ -365,7 +365,7 @@ permit (principal, action in [Action::"read", Action::"write"], resource) when {
                 .stdout
         })
         .collect();
-    assert!(contents.iter().any(|content| *content == moved));
+    assert!(contents.contains(&moved));
 }
 
 /// Bytes that rot in a real Swift, below its own checks, are found before a local copy would go; and by who fetches.
