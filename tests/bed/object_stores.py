@@ -6,6 +6,10 @@ it answers. Never: another address than loopback, a fixed port, a process that o
 
     sleep 60 | object_stores.py swift DIR
 
+With the environment's KEYSTONE (an auth_url), CREDENTIAL and SECRET (an application credential, who makes the container) Swift believes
+that Keystone and nothing else; it asks as SERVICE_USER with SERVICE_PASSWORD in SERVICE_DOMAIN. Keystone's middleware is that of the
+venv beside, where Keystone itself runs.
+
 All of a Swift is one process here: four servers of the real code in green threads, one disk, one replica. It needs user
 xattrs in DIR: object servers keep their metadata there.
 """
@@ -73,6 +77,10 @@ def swift(directory):
         "container": container.ContainerController(common, logger=logger),
         "object": obj.ObjectController(common, logger=logger),
     }
+    by_keystone = os.environ.get("KEYSTONE")
+    if by_keystone:
+        # Behind our own packages, so that none of those is another.
+        sys.path.extend(map(str, pathlib.Path(sys.prefix).parent.glob("openstack-venv/lib/python3*/site-packages")))
     account_name, user = USER.split(":")
     reader = READER.split(":")[1]
     proxy = directory / "proxy-server.conf"
@@ -82,7 +90,7 @@ bind_ip = 127.0.0.1
 bind_port = {port['proxy']}
 log_address = /nonexistent
 [pipeline:main]
-pipeline = catch_errors gatekeeper listing_formats s3api tempauth bulk slo dlo proxy-server
+pipeline = catch_errors gatekeeper listing_formats {"authtoken keystoneauth" if by_keystone else "s3api tempauth"} bulk slo dlo proxy-server
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
@@ -101,6 +109,7 @@ use = egg:swift#tempauth
 user_{account_name}_{user} = {KEY} .admin
 user_{account_name}_{reader} = {KEY}
 storage_url_scheme = http
+{keystone_filters() if by_keystone else ""}
 [filter:bulk]
 use = egg:swift#bulk
 [filter:slo]
@@ -115,10 +124,44 @@ use = egg:swift#dlo
 
     url = f"http://127.0.0.1:{port['proxy']}"
     eventlet.sleep(0)
-    eventlet.spawn(first_account, url).wait()
+    if by_keystone:
+        eventlet.spawn(first_container, url).wait()
+    else:
+        eventlet.spawn(first_account, url).wait()
     answer(url=url, auth_url=f"{url}/auth/v1.0", user=USER, reader=READER, key=KEY)
     while True:
         eventlet.sleep(3600)
+
+
+def keystone_filters():
+    e = os.environ
+    return f"""[filter:authtoken]
+paste.filter_factory = keystonemiddleware.auth_token:filter_factory
+www_authenticate_uri = {e['KEYSTONE']}
+auth_url = {e['KEYSTONE']}
+auth_type = password
+username = {e['SERVICE_USER']}
+password = {e['SERVICE_PASSWORD']}
+user_domain_name = {e['SERVICE_DOMAIN']}
+project_name = service
+project_domain_name = {e['SERVICE_DOMAIN']}
+delay_auth_decision = true
+[filter:keystoneauth]
+use = egg:swift#keystoneauth
+operator_roles = admin
+"""
+
+
+def first_container(url):
+    """Made by the application credential, as a deployer makes it."""
+    from eventlet.green.urllib import request
+    opener = request.build_opener(request.ProxyHandler({}))
+    who = {"methods": ["application_credential"], "application_credential": {"id": os.environ["CREDENTIAL"], "secret": os.environ["SECRET"]}}
+    asked = request.Request(f"{os.environ['KEYSTONE']}/auth/tokens", json.dumps({"auth": {"identity": who}}).encode(),
+                            {"Content-Type": "application/json"})
+    with opener.open(asked, timeout=20) as said:
+        token, project = said.headers["X-Subject-Token"], json.load(said)["token"]["project"]["id"]
+    opener.open(request.Request(f"{url}/v1/AUTH_{project}/archive", b"", {"X-Auth-Token": token}, method="PUT"), timeout=20)
 
 
 class Cache:

@@ -10,7 +10,7 @@ use std::{
 };
 
 use ampgate_tests::{
-    A, Api, Gateway, Land, ObjectStore, Outcome, Via,
+    A, Api, Cloud, Gateway, Land, ObjectStore, Outcome, Via,
     bed::bed,
     gateway::{files_below, program, replay},
     outcome::{HANG, run, until},
@@ -96,9 +96,8 @@ fn fetch(store: &ObjectStore, name: &str) -> (PathBuf, Outcome) {
 
 /// The escrow drill: sessions are recorded and shipped by a shipper that is killed again and again, the local copies go, the
 /// gateway is lost with its disk, and all of it is read on another machine.
-fn escrow(api: Api, name: &str) {
-    let store = ObjectStore::up(api, name);
-    let mut gateway = archived(&store, &["days_hot = 0"]);
+fn escrow(store: &ObjectStore, name: &str) {
+    let mut gateway = archived(store, &["days_hot = 0"]);
     let client = gateway.client("alice");
     for n in 0..4 {
         let shell = format!("echo session {n}; seq 1 20000");
@@ -172,7 +171,7 @@ fn escrow(api: Api, name: &str) {
     open.wait().ok();
     fs::remove_dir_all(&gateway.dir).unwrap();
 
-    let (place, said) = fetch(&store, name);
+    let (place, said) = fetch(store, name);
     said.good().says("4 fetched").says("2 still growing");
     let key = key.display().to_string();
     let found = casts(&place.join("recordings"));
@@ -200,22 +199,30 @@ fn escrow(api: Api, name: &str) {
         .good()
         .says("intact");
     // Once more: what is there is checked and kept.
-    fetch(&store, name).1.good().says("4 there already");
+    fetch(store, name).1.good().says("4 there already");
 }
 
 #[test]
 fn escrow_from_swift_by_its_own_api() {
-    escrow(Api::Swift, "swift");
+    escrow(&ObjectStore::up(Api::Swift, "swift"), "swift");
 }
 
 #[test]
 fn escrow_from_swift_by_s3() {
-    escrow(Api::SwiftS3, "swift-s3");
+    escrow(&ObjectStore::up(Api::SwiftS3, "swift-s3"), "swift-s3");
+}
+
+/// As an OpenStack has it: an application credential, a catalogue, and Swift asks Keystone about each token.
+#[test]
+fn escrow_from_swift_by_keystone() {
+    let cloud = Cloud::up("archive");
+    escrow(&ObjectStore::of(&cloud, "swift-keystone"), "swift-keystone");
+    assert!(cloud.access_log("keystone").contains("/v3/auth/tokens"));
 }
 
 #[test]
 fn escrow_from_another_s3() {
-    escrow(Api::Moto, "moto");
+    escrow(&ObjectStore::up(Api::Moto, "moto"), "moto");
 }
 
 /// A bucket that keeps each object for a day, whoever wants it gone: shipped, read back, and removed here; nothing is asked

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::{
     bed::{bed, script, tool},
+    cloud::Cloud,
     gateway::give,
     outcome::run,
 };
@@ -24,6 +25,8 @@ pub enum Api {
     Swift,
     /// OpenStack Swift's `s3api`.
     SwiftS3,
+    /// The same, where Keystone says who may.
+    SwiftByKeystone,
     /// The S3 of moto.
     Moto,
 }
@@ -46,11 +49,40 @@ pub struct ObjectStore {
 impl ObjectStore {
     /// Starts it for the test `name`, in the controller's network namespace.
     pub fn up(api: Api, name: &str) -> ObjectStore {
+        ObjectStore::with(api, name, &[])
+    }
+
+    /// A Swift of this cloud: its catalogue leads there, and one of its application credentials has the container.
+    pub fn of(cloud: &Cloud, name: &str) -> ObjectStore {
+        let credential = &cloud.facts["application_credentials"]["full"];
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let auth_url = text(&cloud.facts["auth_url"]);
+        let mut store = ObjectStore::with(
+            Api::SwiftByKeystone,
+            name,
+            &[
+                ("KEYSTONE", auth_url.clone()),
+                ("CREDENTIAL", text(&credential["id"])),
+                ("SECRET", text(&credential["secret"])),
+                ("SERVICE_USER", "octavia".to_owned()),
+                ("SERVICE_PASSWORD", cloud.password("octavia")),
+                ("SERVICE_DOMAIN", text(&cloud.facts["domain"]["name"])),
+            ],
+        );
+        let place = format!("{}/v1/AUTH_%(project_id)s", store.url());
+        cloud.run("endpoint", &["object-store", &place]);
+        store.facts["auth_url"] = auth_url.into();
+        store.facts["user"] = credential["id"].clone();
+        store.facts["key"] = credential["secret"].clone();
+        store
+    }
+
+    fn with(api: Api, name: &str, environment: &[(&str, String)]) -> ObjectStore {
         let dir = bed().directory("stores").join(name);
         let tools = tool("asciinema");
         let tools = tools.parent().unwrap().parent().unwrap();
         let kind = match api {
-            Api::Swift | Api::SwiftS3 => "swift",
+            Api::Swift | Api::SwiftS3 | Api::SwiftByKeystone => "swift",
             Api::Moto => "moto",
         };
         let log = fs::File::create(bed().directory("stores").join(format!("{name}.log"))).unwrap();
@@ -59,6 +91,7 @@ impl ObjectStore {
             .arg(script("object_stores.py"))
             .arg(kind)
             .arg(&dir)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -126,6 +159,11 @@ impl ObjectStore {
                 "store = \"swift\"".to_owned(),
                 format!("auth_url = {}", self.facts["auth_url"]),
                 format!("user = {user}"),
+            ],
+            Api::SwiftByKeystone => vec![
+                "store = \"swift\"".to_owned(),
+                format!("auth_url = {}", self.facts["auth_url"]),
+                format!("credential = {user}"),
             ],
             Api::SwiftS3 | Api::Moto => vec![
                 "store = \"s3\"".to_owned(),

@@ -136,8 +136,8 @@ def project_rows(projects, domain):
 
 
 def service_rows(region):
-    """The catalogue's load balancer and compute services; `endpoint` gives them their addresses."""
-    kinds = {"load-balancer": "octavia", "compute": "nova"}
+    """The catalogue's load balancer, compute and object store services; `endpoint` gives them their addresses."""
+    kinds = {"load-balancer": "octavia", "compute": "nova", "object-store": "swift"}
     services_ = [{"id": uuid.uuid4().hex, "type": kind, "enabled": True, "extra": json.dumps({"name": name})} for kind, name in kinds.items()]
     endpoints = [
         {"id": uuid.uuid4().hex, "interface": side, "service_id": one["id"], "url": "http://127.0.0.1:9", "extra": "{}", "enabled": True, "region_id": region}
