@@ -4,7 +4,7 @@
 
 use crate::error::AuditError;
 use crate::line::{Envelope, JournalHead, LineHash, MAX_LINE};
-use jiff::{SignedDuration, civil::Date};
+use jiff::{SignedDuration, Timestamp, civil::Date};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -19,7 +19,7 @@ pub struct Segment(Date);
 
 impl Segment {
     /// The segment of a moment.
-    pub fn of(time: jiff::Timestamp) -> Segment {
+    pub fn of(time: Timestamp) -> Segment {
         Segment(jiff::tz::Offset::UTC.to_datetime(time).date())
     }
 
@@ -114,15 +114,22 @@ const UNSYNCED: SignedDuration = SignedDuration::from_secs(5);
 /// What a power cut tears off was written since the last sync. If the lines in `torn` took longer than that, somebody else
 /// tore them off: how long they took.
 pub fn no_power_cut(torn: &[u8]) -> Option<SignedDuration> {
-    let mut times = torn
-        .split(|b| *b == b'\n')
-        .filter_map(|line| Envelope::parse(line).map(|envelope| envelope.time));
+    let mut times = torn.split(|b| *b == b'\n' || *b == 0).filter_map(begun);
     let first = times.next()?;
     let (earliest, latest) = times.fold((first, first), |(earliest, latest), time| {
         (earliest.min(time), latest.max(time))
     });
     let took = latest.duration_since(earliest);
     (took > UNSYNCED).then_some(took)
+}
+
+/// The time at the begin of a line, which may be broken further on.
+fn begun(line: &[u8]) -> Option<Timestamp> {
+    let rest = line.strip_prefix(b"{\"seq\":")?;
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    let rest = rest.get(digits..)?.strip_prefix(b",\"time\":\"")?;
+    let end = rest.iter().position(|b| *b == b'"')?;
+    std::str::from_utf8(rest.get(..end)?).ok()?.parse().ok()
 }
 
 /// The last newline-ended line with an envelope, and where it ends. After a power cut the end may be zeros, or hold a
