@@ -168,7 +168,16 @@ fn row_11_a_hostile_session_only_draws_for_the_watcher() {
     gateway.quiet();
     // The recording of it, played by the gateway, likewise.
     let play = desk(&carol, true, &["replay", &id]);
-    let seen = talk(&play, "24x80", &["expect needle", "expect end", "send q"]).good();
+    let script = [
+        "expect needle",
+        "expect end",
+        "send /needle\\r",
+        "expect of ",
+        "send /nowhere\\r",
+        "expect not found",
+        "send q",
+    ];
+    let seen = talk(&play, "24x120", &script).good();
     is_drawing(&seen.out());
     let ended = event(&gateway, "replay.ended", "carol");
     assert_eq!(

@@ -17,16 +17,20 @@ use jiff::Timestamp;
 use ring::rand::{SecureRandom, SystemRandom};
 use russh::ChannelOpenFailure;
 use russh::server::{self, ChannelOpenHandle};
+use tokio::sync::Semaphore;
 
 use crate::attempts::Attempts;
 use crate::config::{Config, Limits};
 use crate::keypairs::Keypairs;
 use crate::limits::Places;
+use crate::oversee;
 use crate::people::People;
 use crate::registry::Registry;
 use crate::reserve::Room;
 use crate::rules::Rules;
 use crate::sentence::Trouble;
+use crate::spare::Spare;
+use crate::watch;
 use crate::wire::Cut;
 
 /// SSH as both servers speak it.
@@ -69,6 +73,10 @@ pub struct Gateway {
     pub watching: Arc<AtomicUsize>,
     pub playing: Arc<AtomicUsize>,
     pub sending: Arc<AtomicUsize>,
+    /// What watchers see is drawn there.
+    pub drawing: Spare,
+    /// Who asks for a list of all sessions.
+    pub listing: Semaphore,
     pub totals: Totals,
 }
 
@@ -146,6 +154,9 @@ impl Gateway {
             watching: Arc::default(),
             playing: Arc::default(),
             sending: Arc::default(),
+            drawing: Spare::start("drawing", watch::MOST)
+                .context("the system gives no more threads")?,
+            listing: Semaphore::new(oversee::LISTS),
             totals: Totals::default(),
         }))
     }

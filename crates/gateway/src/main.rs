@@ -42,6 +42,7 @@ mod screens;
 mod seek;
 mod sentence;
 mod session;
+mod spare;
 mod ssh;
 mod story;
 mod tell;

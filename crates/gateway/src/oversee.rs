@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use ampgate_access::{
     Action, Circumstances, Landing, Overseen, Oversight, Principal, Refusal, SessionId,
@@ -18,6 +19,10 @@ use crate::wish::{Reason, SessionWord};
 
 /// Sessions that one beginning of an id may mean before it is too short.
 const ALIKE: usize = 8;
+/// Lists that are made at the same time: policy is asked of each session.
+pub const LISTS: usize = 2;
+/// So long somebody waits for the others' lists.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Somebody at the door who wants to see what others do.
 #[derive(Clone)]
@@ -101,6 +106,11 @@ impl Overseer {
                 Ok(right) => allowed.push((live, right)),
                 Err(refusal) => refused = Some((live.session, refusal)),
             }
+            // Enough to say that it is too short.
+            if allowed.len() == ALIKE {
+                break;
+            }
+            tokio::task::yield_now().await;
         }
         if allowed.len() > 1 {
             let ids = allowed.iter().map(|(live, _)| live.session.to_string());
@@ -161,6 +171,12 @@ impl Overseer {
 
     /// The live sessions that may be watched, oldest first.
     pub async fn visible(&self) -> Result<Vec<Arc<LiveSession>>, Trouble> {
+        let listing = tokio::time::timeout(PATIENCE, self.gateway.listing.acquire());
+        let Ok(Ok(_listing)) = listing.await else {
+            return Err(Trouble::Denied(
+                "too many list sessions just now; try again in a while".to_owned(),
+            ));
+        };
         let rules = self.gateway.rules();
         let principal = self.principal_now(&rules)?;
         let mut visible = Vec::new();

@@ -12,6 +12,7 @@ use ampgate_access::Oversight;
 use ampgate_audit::{Event, SessionRow};
 use ampgate_recording::{Envelope, PublicKey, Reader, Unsealed, Verdict, verify};
 use ampgate_screen::draw::{ENTER, LEAVE};
+use ampgate_screen::finder::Finder;
 use ampgate_screen::player::{Player, Stage};
 use ampgate_screen::timeline::{self, Opening, Timeline};
 use tokio::sync::mpsc;
@@ -21,6 +22,7 @@ use crate::ask::{self, Downstream};
 use crate::oversee::{Overseer, Place};
 use crate::pane::{Keys as _, STUCK, Touch};
 use crate::sentence::Trouble;
+use crate::spare;
 use crate::tell;
 use crate::wish::SessionWord;
 
@@ -32,7 +34,8 @@ const WAITING: usize = 4;
 const REVIEW: Duration = Duration::from_secs(2);
 /// Silences are shortened to this, as ampgate-replay does.
 const IDLE: Duration = Duration::from_secs(2);
-/// Recordings that are played, or sent, at the same time. Each playing may take a core.
+/// Recordings that are played, or sent, at the same time. Each playing may take a core, and what is looked for in it another;
+/// both are behind the sessions.
 const MOST_PLAYED: usize = 2;
 const MOST_SENT: usize = 16;
 /// A player that draws nothing and gets no key for so long is left.
@@ -324,7 +327,8 @@ async fn play(
         stop: Arc::clone(&stop),
     };
     let key = overseer.gateway.sealing_key;
-    let playing = tokio::task::spawn_blocking(move || playing(&path, key, &stage));
+    let playing = spare::thread("replay", move || playing(&path, key, &stage));
+    let playing = playing.map_err(|_| Trouble::Fault)?;
     let mut review = tokio::time::interval(REVIEW);
     review.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut bytes = 0;
@@ -384,7 +388,7 @@ async fn play(
     }
 }
 
-/// Runs on a thread that may wait.
+/// Runs on a thread of its own, as does what is looked for in it.
 fn playing(path: &Path, key: PublicKey, stage: &Channel) -> Result<(), String> {
     let warning = warning(path, &key);
     let path = path.to_owned();
@@ -395,7 +399,8 @@ fn playing(path: &Path, key: PublicKey, stage: &Channel) -> Result<(), String> {
     });
     let open = || Timeline::open(Arc::clone(&opening), IDLE).map_err(|e| e.to_string());
     let survey = timeline::survey(open()?);
-    let mut player = Player::new(open()?, survey, 1.0, warning, stage);
+    let mut player = Player::new(open()?, survey, 1.0, warning, stage)
+        .with_search(Finder::of(Arc::clone(&opening)));
     player.run(None).map(drop).map_err(|e| e.to_string())
 }
 

@@ -27,7 +27,7 @@ const FRAME: Duration = Duration::from_millis(50);
 /// The right is asked for again this often, and the clock in the status line goes on.
 const REVIEW: Duration = Duration::from_secs(2);
 /// Who may watch at the same time, all sessions together.
-const MOST: usize = 256;
+pub const MOST: usize = 256;
 
 /// In whose name it is watched.
 pub enum By {
@@ -176,7 +176,7 @@ pub async fn run<K: Keys, P: Pane>(
                 }
             }
             () = tokio::time::sleep_until(next), if view.dirty => {
-                let drawing = view.draw();
+                let drawing = view.draw().await;
                 let ended = matches!(view.shown, Shown::Ended(_));
                 if !drawing.is_empty()
                     && !pane_takes(pane, drawing.into_bytes(), &mut review, &view, &mut over).await
@@ -334,32 +334,30 @@ impl<'v> View<'v> {
         }
     }
 
-    fn draw(&mut self) -> String {
+    /// Nothing where nothing has changed, or where it could not be drawn, which is tried again.
+    async fn draw(&mut self) -> String {
         self.dirty = false;
-        let (cols, rows) = self.window;
-        let space = above_the_line(self.window);
-        let nothing = Clusters::at_most(0);
         let frame = match &self.shown {
             Shown::Now(frame) | Shown::Ended(Some(frame)) => Some(Arc::clone(frame)),
             _ => None,
         };
-        let mut picture: Vec<Row> = match frame.as_deref() {
-            Some(frame) => match frame.too_large {
-                None => frame.picture.part(space),
-                Some((wide, high)) => {
-                    let told = format!("a terminal of {wide}x{high} is too large to be watched");
-                    vec![draw::written(&told, cols, false)]
-                }
-            },
-            None => Vec::new(),
-        };
-        picture.resize(space.1, Row::new());
-        if rows > 1 {
-            let line = self.line(frame.as_deref(), space);
-            picture.push(draw::written(&line, cols, true));
+        let line = self.line(frame.as_deref(), above_the_line(self.window));
+        let (window, mut painter) = (self.window, std::mem::take(&mut self.painter));
+        let drawn = self.gateway.drawing.run(move || {
+            let drawing = painted(&mut painter, frame.as_deref(), &line, window);
+            (painter, drawing)
+        });
+        match drawn.await {
+            Some((painter, drawing)) => {
+                self.painter = painter;
+                drawing
+            }
+            None => {
+                self.painter.forget();
+                self.dirty = true;
+                String::new()
+            }
         }
-        let clusters = frame.as_deref().map_or(&nothing, |frame| &frame.clusters);
-        self.painter.paint(picture, clusters)
     }
 
     /// The line below the picture.
@@ -410,4 +408,30 @@ impl<'v> View<'v> {
         parts.push(self.live.session.to_string());
         parts.join(" | ")
     }
+}
+
+/// What brings a watcher's terminal to the frame and the line below it.
+fn painted(
+    painter: &mut Painter,
+    frame: Option<&Frame>,
+    line: &str,
+    window: (usize, usize),
+) -> String {
+    let ((cols, rows), space) = (window, above_the_line(window));
+    let mut picture: Vec<Row> = match frame {
+        Some(frame) => match frame.too_large {
+            None => frame.picture.part(space),
+            Some((wide, high)) => {
+                let told = format!("a terminal of {wide}x{high} is too large to be watched");
+                vec![draw::written(&told, cols, false)]
+            }
+        },
+        None => Vec::new(),
+    };
+    picture.resize(space.1, Row::new());
+    if rows > 1 {
+        picture.push(draw::written(line, cols, true));
+    }
+    let nothing = Clusters::at_most(0);
+    painter.paint(picture, frame.map_or(&nothing, |frame| &frame.clusters))
 }

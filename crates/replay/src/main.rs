@@ -8,11 +8,9 @@ use clap::{Parser, Subcommand};
 
 mod cat;
 mod crew;
-mod drawn;
 mod export;
 mod filter;
 mod find;
-mod finder;
 mod index;
 mod journal;
 mod known;
@@ -20,11 +18,8 @@ mod lines;
 mod list;
 mod metrics;
 mod play;
-mod query;
-mod rendered;
 mod scan;
 mod search;
-mod shell;
 mod source;
 mod svg;
 mod text;
@@ -33,9 +28,8 @@ mod trust;
 mod tty;
 mod verdict;
 mod verify;
-mod watch;
 
-use ampgate_screen::{draw, glyph, screen};
+use ampgate_screen::{draw, drawn, query, screen, watch};
 
 /// The auditor's tool: lists, searches, plays, verifies and exports the recordings of an ampgate gateway.
 ///

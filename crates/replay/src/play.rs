@@ -10,16 +10,14 @@ use std::{
 };
 
 use ampgate_screen::{
+    finder::Finder,
     player::{Ended, Player},
     timeline::survey,
 };
 use anyhow::Result;
 use clap::Args;
 
-use crate::{
-    finder::Finder, lines::stamp, scan, source, text, times, trust::KeyArgs, tty::Tty,
-    verdict::Status,
-};
+use crate::{lines::stamp, scan, source, text, times, trust::KeyArgs, tty::Tty, verdict::Status};
 
 /// Play a recording in the terminal, drawn through a virtual one: nothing recorded acts on yours
 #[derive(Args)]
@@ -79,10 +77,8 @@ impl Play {
         }
         let tty = Tty::take(!self.no_controls)?;
         let warning = wrong.as_ref().map(|(status, _)| status.word());
-        let looked_in = file.clone();
-        let search = move |text, at| Box::new(Finder::new(&looked_in, text, at)) as Box<_>;
-        let mut player =
-            Player::new(timeline, survey, self.speed, warning, &tty).with_search(Box::new(search));
+        let mut player = Player::new(timeline, survey, self.speed, warning, &tty)
+            .with_search(Finder::of(times::opening(file)));
         let code = match player.run(self.at)? {
             Ended::Enough => ExitCode::SUCCESS,
             Ended::Signal(number) => ExitCode::from(128 + number),

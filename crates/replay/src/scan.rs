@@ -4,14 +4,14 @@
 
 use std::{path::Path, sync::atomic::AtomicBool, time::Duration};
 
-use anyhow::Result;
-
-use crate::{
-    drawn::{Drawn, draw},
+use ampgate_screen::{
+    drawn::{self, Drawn, draw},
     query::Query,
-    source,
     watch::{Eye, Find, Line, Watch},
 };
+use anyhow::Result;
+
+use crate::source;
 
 /// Looks for nothing.
 struct Blind;
@@ -50,14 +50,11 @@ pub fn search(
         }
         return Ok(drawn);
     }
-    let watch = Watch::new(Box::new(query.clone()), context, most);
-    let mut drawn = draw(source::open(path)?, watch, stop);
-    // A program without a terminal shows its command nowhere.
-    if let Some(command) = drawn.header.command_text() {
-        for (at, range) in query.find(&command).into_iter().enumerate() {
-            let find = Find::alone(Duration::ZERO, &command, range);
-            drawn.finds.insert(at, find);
-        }
-    }
-    Ok(drawn)
+    Ok(drawn::search(
+        source::open(path)?,
+        query,
+        context,
+        most,
+        stop,
+    ))
 }

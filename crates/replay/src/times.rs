@@ -4,7 +4,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use ampgate_screen::timeline::Timeline;
+use ampgate_screen::timeline::{Opening, Timeline};
 use anyhow::Result;
 
 use crate::source;
@@ -13,7 +13,11 @@ use crate::source;
 pub fn open(path: &Path, idle: Duration) -> Result<Timeline> {
     // Opened once before, so that a fault is told with all that is known of it.
     source::open(path)?;
+    Ok(Timeline::open(opening(path), idle)?)
+}
+
+/// Opens it, as often as it is wanted.
+pub fn opening(path: &Path) -> Opening {
     let path = path.to_owned();
-    let open = move || source::open(&path).map_err(|e| format!("{e:#}"));
-    Ok(Timeline::open(Arc::new(open), idle)?)
+    Arc::new(move || source::open(&path).map_err(|e| format!("{e:#}")))
 }

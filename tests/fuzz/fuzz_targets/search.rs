@@ -5,28 +5,8 @@
 use std::sync::atomic::AtomicBool;
 
 use ampgate_recording::Reader;
-use ampgate_screen::{glyph, screen};
+use ampgate_screen::{drawn, query, watch};
 use libfuzzer_sys::fuzz_target;
-
-// The auditor's tool is a program, not a library: its files are compiled here as they are.
-#[allow(dead_code, unreachable_pub)]
-#[path = "../../../crates/replay/src/drawn.rs"]
-mod drawn;
-#[allow(dead_code, unreachable_pub)]
-#[path = "../../../crates/replay/src/query.rs"]
-mod query;
-#[allow(dead_code, unreachable_pub)]
-#[path = "../../../crates/replay/src/rendered.rs"]
-mod rendered;
-#[allow(dead_code, unreachable_pub)]
-#[path = "../../../crates/replay/src/shell.rs"]
-mod shell;
-#[allow(dead_code, unreachable_pub, unused_imports)]
-#[path = "../../../crates/replay/src/text.rs"]
-mod text;
-#[allow(dead_code, unreachable_pub)]
-#[path = "../../../crates/replay/src/watch.rs"]
-mod watch;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(reader) = Reader::open(bytes) else {

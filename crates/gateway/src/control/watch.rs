@@ -2,15 +2,16 @@
 //! Never: another format than JSON lines in, or anything but drawing out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::{Admin, Answer, name_of};
 use crate::gateway::Gateway;
 use crate::live::LiveSession;
-use crate::pane::{Keys, Pane, Touch, window};
+use crate::pane::{Keys, Pane, STUCK, Touch, window};
 use crate::watch::{self, By};
 use crate::wish::SessionWord;
 
@@ -94,16 +95,16 @@ pub async fn attend(
     read: OwnedReadHalf,
     mut write: OwnedWriteHalf,
 ) -> std::io::Result<()> {
-    let say = |answer: &Answer| {
+    let line = |answer: &Answer| {
         let mut line = serde_json::to_vec(answer).unwrap_or_default();
         line.push(b'\n');
         line
     };
     let live = match find(gateway, session) {
         Ok(live) => live,
-        Err(text) => return write.write_all(&say(&Answer::Error { text })).await,
+        Err(text) => return say(&mut write, &line(&Answer::Error { text }), STUCK).await,
     };
-    write.write_all(&say(&Answer::Watching)).await?;
+    say(&mut write, &line(&Answer::Watching), STUCK).await?;
     let mut signs = Signs {
         read: BufReader::new(read),
         line: Vec::new(),
@@ -118,13 +119,32 @@ pub async fn attend(
         Err(trouble) => Some(trouble.to_string()),
     };
     let told = told.map(|told| format!("ampgate: {told}. session {}\r\n", live.session));
-    write.write_all(told.unwrap_or_default().as_bytes()).await
+    say(&mut write, told.unwrap_or_default().as_bytes(), STUCK).await
+}
+
+/// A word to a program that may read nothing.
+async fn say<W: AsyncWrite + Unpin>(
+    write: &mut W,
+    text: &[u8],
+    at_most: Duration,
+) -> std::io::Result<()> {
+    let said = tokio::time::timeout(at_most, write.write_all(text)).await;
+    said.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::panic)]
     use super::*;
+
+    #[tokio::test]
+    async fn a_program_that_reads_nothing_holds_nobody() {
+        let (mut ours, theirs) = tokio::io::duplex(4);
+        let at_most = Duration::from_millis(20);
+        let said = say(&mut ours, b"more than it holds", at_most).await;
+        assert!(said.is_err_and(|e| e.kind() == std::io::ErrorKind::TimedOut));
+        drop(theirs);
+    }
 
     #[tokio::test]
     async fn signs_are_read_and_anything_else_is_the_end() {

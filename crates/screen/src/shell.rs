@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use ampgate_screen::avt::parser::{Osc, ShellIntegration};
+use avt::parser::{Osc, ShellIntegration};
 
 /// More commands than this are not remembered.
 const MOST: usize = 100_000;

@@ -4,11 +4,21 @@
 
 use std::ops::Range;
 
-use anyhow::{Context, Result, bail};
 use regex::{Regex, RegexBuilder};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::watch::{Eye, Line};
+
+/// Why a text cannot be looked for.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// It has no word.
+    #[error("nothing to look for; give a word, or several in quotes")]
+    Empty,
+    /// It was said to be a regular expression.
+    #[error("this is no regular expression; without --regex it is looked for as it is: {0}")]
+    NoExpression(#[from] regex::Error),
+}
 
 /// What is looked for.
 #[derive(Clone)]
@@ -22,11 +32,11 @@ impl Query {
     ///
     /// # Errors
     /// If there is nothing to look for, or the expression is none.
-    pub fn new(text: &str, is_regex: bool, exact_case: bool) -> Result<Self> {
+    pub fn new(text: &str, is_regex: bool, exact_case: bool) -> Result<Self, QueryError> {
         let text: String = text.nfc().collect();
         let words: Vec<_> = text.split_whitespace().collect();
         if words.is_empty() {
-            bail!("nothing to look for; give a word, or several in quotes");
+            return Err(QueryError::Empty);
         }
         let pattern = if is_regex {
             text.clone()
@@ -36,8 +46,7 @@ impl Query {
         };
         let regex = RegexBuilder::new(&pattern)
             .case_insensitive(!exact_case)
-            .build()
-            .context("this is no regular expression; without --regex it is looked for as it is")?;
+            .build()?;
         let mut grams = Vec::new();
         if !is_regex {
             each_gram(&text, |gram| grams.push(gram));

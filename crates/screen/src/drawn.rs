@@ -11,6 +11,7 @@ use std::{
 use ampgate_recording::{EventKind, Header, ReadError, Reader};
 
 use crate::{
+    query::Query,
     screen::Screen,
     watch::{Find, Watch},
 };
@@ -22,15 +23,38 @@ pub const NO_PTY: (usize, usize) = (80, 24);
 
 /// What there is in a recording.
 pub struct Drawn {
+    /// Its header.
     pub header: Header,
+    /// In the order of their times.
     pub finds: Vec<Find>,
     /// Finds beyond the most that were asked for.
     pub beyond: u64,
+    /// Commands that were typed at a prompt, as far as the screen tells.
     pub commands: Vec<(Duration, String)>,
     /// Lines of the file that are no events.
     pub faults: u64,
     /// How often the virtual terminal failed.
     pub failures: u32,
+}
+
+/// Where the query is on the screen of a whole recording, or in the command of a program without a terminal, which shows it
+/// nowhere.
+pub fn search<R: Read>(
+    recording: Reader<R>,
+    query: &Query,
+    context: usize,
+    most: usize,
+    stop: &AtomicBool,
+) -> Drawn {
+    let watch = Watch::new(Box::new(query.clone()), context, most);
+    let mut drawn = draw(recording, watch, stop);
+    if let Some(command) = drawn.header.command_text() {
+        for (at, range) in query.find(&command).into_iter().enumerate() {
+            let find = Find::alone(Duration::ZERO, &command, range);
+            drawn.finds.insert(at, find);
+        }
+    }
+    drawn
 }
 
 /// Draws the whole recording before the watch.

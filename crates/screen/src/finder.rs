@@ -3,7 +3,6 @@
 //! Never: an answer that somebody waits for; a search that goes on when nobody wants it.
 
 use std::{
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,9 +12,12 @@ use std::{
     time::Duration,
 };
 
-use ampgate_screen::player::Find;
-
-use crate::{query::Query, scan};
+use crate::{
+    drawn,
+    player::{Find, Search},
+    query::Query,
+    timeline::Opening,
+};
 
 /// So many are remembered for jumping.
 const MOST: usize = 10_000;
@@ -33,16 +35,19 @@ pub struct Finder {
 }
 
 impl Finder {
-    /// Begins.
-    pub fn new(path: &Path, text: String, begun: Duration) -> Self {
+    /// For a player of the recording that `opening` opens.
+    #[must_use]
+    pub fn of(opening: Opening) -> Search {
+        Box::new(move |text, at| Box::new(Self::new(Arc::clone(&opening), text, at)))
+    }
+
+    /// Begins, on a thread that has the nice value of this one.
+    fn new(opening: Opening, text: String, begun: Duration) -> Self {
         let (sender, results) = sync_channel(1);
         let stop = Arc::new(AtomicBool::new(false));
-        let (path, wanted, told) = (path.to_owned(), text.clone(), stop.clone());
+        let (wanted, told) = (text.clone(), Arc::clone(&stop));
         thread::spawn(move || {
-            let found = Query::new(&wanted, false, false)
-                .and_then(|query| scan::search(&path, &query, 0, MOST, false, &told));
-            let times = found.map(|drawn| drawn.finds.iter().map(|find| find.at).collect());
-            let _ = sender.send(times.map_err(|e| e.root_cause().to_string()));
+            let _ = sender.send(look(&opening, &wanted, &told));
         });
         Self {
             text,
@@ -66,6 +71,13 @@ impl Finder {
         self.chosen = Some(at);
         Some(time)
     }
+}
+
+/// The times of all finds.
+fn look(opening: &Opening, text: &str, stop: &AtomicBool) -> Result<Vec<Duration>, String> {
+    let query = Query::new(text, false, false).map_err(|e| e.to_string())?;
+    let drawn = drawn::search(opening()?, &query, 0, MOST, stop);
+    Ok(drawn.finds.iter().map(|find| find.at).collect())
 }
 
 impl Find for Finder {

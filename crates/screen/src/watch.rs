@@ -8,16 +8,16 @@
 
 use std::{collections::VecDeque, ops::Range, time::Duration};
 
-use ampgate_screen::avt::{
+use avt::{
     ScreenKind, Terminal,
     parser::{AnsiMode, DecMode, EdScope, ElScope, Function},
 };
-use ampgate_screen::screen::Onlooker;
 use unicode_width::UnicodeWidthChar;
 
 use crate::{
     glyph::Clusters,
     rendered::{Rendered, Span, at_cursor, extent, render},
+    screen::Onlooker,
     shell::Shell,
 };
 
@@ -54,11 +54,15 @@ pub trait Eye: Send {
 /// Something that was looked for, and when the last of its line was drawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Find {
+    /// Since the recording began.
     pub at: Duration,
     /// The line, or the part of it around what was found.
     pub line: String,
+    /// Bytes of the line that were looked for.
     pub range: Range<usize>,
+    /// Lines above it on the screen.
     pub above: Vec<String>,
+    /// Lines below it on the screen, or that came next.
     pub below: Vec<String>,
     /// Below it was nothing yet: the next lines belong there.
     open: bool,
@@ -81,22 +85,29 @@ impl Find {
 
 /// What a step needs afterwards.
 pub enum Then {
+    /// Nothing.
     Nothing,
     /// A character was printed; whether the screen scrolls for it.
     Printed {
+        /// Columns.
         width: usize,
+        /// The row goes up.
         scrolls: bool,
     },
     /// A newline from this row.
     Newline(usize),
     /// What was apart stands together here now.
     Joined {
+        /// From the top.
         row: usize,
+        /// Of what stands behind.
         column: usize,
     },
     /// The row is filled from here to the cursor.
     Filled {
+        /// From the top.
         row: usize,
+        /// The first one.
         column: usize,
     },
 }
@@ -864,9 +875,9 @@ mod tests {
         for piece in pieces {
             screen.output(Stream::Stdout, piece.as_bytes());
             screen.settle();
-            let row = |cells: &[ampgate_screen::avt::Cell]| -> String {
+            let row = |cells: &[avt::Cell]| -> String {
                 let seen = cells.iter().filter(|cell| cell.width() > 0);
-                seen.map(ampgate_screen::avt::Cell::char).collect()
+                seen.map(avt::Cell::char).collect()
             };
             shown |= screen.rows().any(|cells| row(cells).contains(needle));
         }

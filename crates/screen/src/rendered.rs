@@ -4,7 +4,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use ampgate_screen::avt::{self, Terminal};
+use avt::{self, Terminal};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use crate::glyph::Clusters;
