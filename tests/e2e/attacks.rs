@@ -7,6 +7,7 @@ mod identity;
 mod names;
 mod recorder;
 
+pub(crate) use recorder::small_disk;
 use serde_json::Value;
 
 /// Every leaf of a JSON object as `path -> text`.

@@ -18,6 +18,7 @@ mod evidence;
 mod faults;
 mod fidelity;
 mod hostkeys;
+mod kept;
 mod keyring;
 mod keystone;
 mod mariadb;

@@ -61,7 +61,9 @@ pub async fn run(
 ) -> Result<(), Trouble> {
     let (row, right) = overseer.recorded(word).await?;
     let gateway = &overseer.gateway;
-    let path = path_of(gateway.store.dir(), &row)?;
+    let (store, looked) = (gateway.store.dir().to_owned(), row.clone());
+    let path = tokio::task::spawn_blocking(move || path_of(&store, &looked));
+    let path = path.await.map_err(|_| Trouble::Fault)??;
     let (of, most, how) = match window {
         Some(_) => (&gateway.playing, MOST_PLAYED, "play"),
         None => (&gateway.sending, MOST_SENT, "file"),

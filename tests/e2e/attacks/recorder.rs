@@ -143,7 +143,7 @@ fn number(text: &str, name: &str) -> u64 {
 }
 
 /// A tmpfs of `size` for recordings; gone with the bed.
-fn small_disk(name: &str, size: &str) -> PathBuf {
+pub(crate) fn small_disk(name: &str, size: &str) -> PathBuf {
     let dir = bed().directory(name);
     let mut mount = Command::new("mount");
     mount
