@@ -241,6 +241,37 @@ fn a_stuck_watcher_holds_up_nobody() {
     });
 }
 
+/// A program that has the whole screen keeps its picture when the operator is told something, and they find it in the shell
+/// again afterwards.
+#[test]
+fn what_is_told_spoils_no_programs_screen() {
+    let gateway = Gateway::start(with_auditor);
+    let (alice, carol) = (gateway.client("alice"), gateway.client("carol"));
+    let full = r"printf 'before\r\n\033[?1049h\033[H'; for n in $(seq 1 23); do printf 'row %02d\r\n' $n; done; printf 'cursor> '; head -n 1; printf '\033[?1049l'; echo after; exec sleep 600";
+    let operator = Pane::start(&on(&alice, &A, full), (80, 24));
+    operator.expect("cursor>");
+    let before = operator.screen();
+    let id = the_session(&gateway);
+    let watch = desk(&carol, true, &["watch", &id]);
+    talk(&watch, "26x80", &["expect watches this session", "send q"]).good();
+    operator.expect("carol watches this session");
+    let during = operator.screen();
+    assert_eq!(during[..23], before[..23], "{during:#?}");
+    assert!(
+        during[23].starts_with("ampgate: carol watches"),
+        "{during:#?}"
+    );
+    operator.types(&["x", "Enter"]);
+    operator.expect("after");
+    operator.expect("carol watches this session");
+    assert!(
+        operator
+            .screen()
+            .iter()
+            .any(|row| row.starts_with("before"))
+    );
+}
+
 /// Whoever may end a session does so from where it is watched, and who may only watch does not.
 #[test]
 fn it_is_ended_from_there_and_the_operator_told() {

@@ -19,6 +19,9 @@ use crate::sentence::Trouble;
 use crate::tell;
 use crate::transfer::Transfer;
 
+/// How long a program's screen is given back before what was said on it is said again; and how much of it.
+const GIVEN_BACK: Duration = Duration::from_millis(200);
+const AGAIN: usize = 16;
 /// Messages recorded with one write: a write of 700 KiB costs the kernel half as much per byte as one of 40 KiB.
 const BATCH: usize = 32;
 /// From this size on a message is part of a stream, and more is likely right behind it.
@@ -139,7 +142,7 @@ pub async fn run(
             stop = &mut relay => stop,
             stop = input(from_client, &to_amphora, &client, live, transfer) => stop,
             stop = gone(&client) => stop,
-            stop = notices(live, &client, pty) => stop,
+            stop = notices(live, &client) => stop,
             order = ordered(&mut orders) => Stop::Trouble(order),
         };
         if matches!(first, Stop::ClientClosed) {
@@ -544,16 +547,32 @@ async fn gone(client: &Client<'_>) -> Stop {
     Stop::ClientClosed
 }
 
-/// Passes on what the gateway has to say meanwhile; a client that reads nothing misses it, the recording does not.
-async fn notices(live: &LiveSession, client: &Client<'_>, pty: bool) -> Stop {
+/// Passes on what the gateway has to say meanwhile; a client that reads nothing misses it, the recording does not. What was
+/// said in a row of a program's screen, which the program may draw over, is said again when the program gives it back.
+async fn notices(live: &LiveSession, client: &Client<'_>) -> Stop {
+    let mut taken = live.screen.taken();
+    let mut again = Vec::new();
     loop {
-        let notices = live.noticed().await;
-        let mut lines = Vec::new();
-        for notice in &notices {
-            if let Err(trouble) = live.recorder.marker(notice) {
-                return Stop::Trouble(trouble);
+        let given_back = async { taken.wait_for(|taken| !*taken).await.is_ok() };
+        let notices = tokio::select! {
+            notices = live.noticed() => {
+                for notice in &notices {
+                    if let Err(trouble) = live.recorder.marker(notice) {
+                        return Stop::Trouble(trouble);
+                    }
+                }
+                notices
             }
-            lines.extend(tell::line(pty, notice));
+            true = given_back, if !again.is_empty() => {
+                // The program's last drawing is on its way, and a prompt behind it.
+                tokio::time::sleep(GIVEN_BACK).await;
+                std::mem::take(&mut again)
+            }
+        };
+        let lines = live.screen.says(&notices);
+        if *taken.borrow() {
+            again.extend(notices);
+            again.truncate(AGAIN);
         }
         live.screen.output(&lines);
         let said = client.output(Stream::Stderr, lines.into());

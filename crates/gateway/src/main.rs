@@ -50,6 +50,7 @@ mod transfer;
 mod typed;
 mod upstream;
 mod watch;
+mod whole;
 mod wire;
 mod wish;
 

@@ -15,6 +15,8 @@ use tokio::sync::watch;
 use crate::ask::Size;
 use crate::feed::{Feed, Taken};
 use crate::gateway::Gateway;
+use crate::tell;
+use crate::whole::{self, Whole};
 
 /// Between two looks at the sessions that somebody watches, which is also how often they get a picture at most.
 const FRAME: Duration = Duration::from_millis(50);
@@ -69,6 +71,10 @@ pub enum Shown {
 
 /// The screen of one live session.
 pub struct LiveScreen {
+    /// The operator's terminal, if there is one, and its size.
+    terminal: Option<Mutex<(Whole, (u32, u32))>>,
+    /// Whether a program has the whole of it.
+    taken: watch::Sender<bool>,
     feed: Mutex<Feed>,
     drawn: Mutex<Drawn>,
     shown: watch::Sender<Shown>,
@@ -95,6 +101,8 @@ impl LiveScreen {
     pub fn new(terminal: Option<Size>) -> Self {
         let size = terminal.map(|size| (size.columns, size.rows));
         Self {
+            terminal: size.map(|size| Mutex::new((Whole::default(), usual(size)))),
+            taken: watch::Sender::new(false),
             feed: Mutex::new(Feed::new(if size.is_some() { MOST } else { MOST_LINES })),
             drawn: Mutex::new(Drawn::new(size)),
             shown: watch::Sender::new(Shown::Nothing),
@@ -103,13 +111,41 @@ impl LiveScreen {
         }
     }
 
-    /// Output that was recorded. Copies it, and nothing else.
+    /// Output that was recorded. Copies it, and sees whether a program takes the whole screen.
     pub fn output(&self, bytes: &[u8]) {
+        if let Some(terminal) = &self.terminal {
+            let taken = locked(terminal).0.output(bytes);
+            self.taken
+                .send_if_modified(|before| std::mem::replace(before, taken) != taken);
+        }
         locked(&self.feed).output(bytes);
     }
 
     pub fn resize(&self, size: Size) {
-        locked(&self.feed).resize((size.columns, size.rows));
+        let size = (size.columns, size.rows);
+        if let Some(terminal) = &self.terminal {
+            locked(terminal).1 = usual(size);
+        }
+        locked(&self.feed).resize(size);
+    }
+
+    /// Whether a program has the whole screen of the operator's terminal.
+    pub fn taken(&self) -> watch::Receiver<bool> {
+        self.taken.subscribe()
+    }
+
+    /// Sentences for the operator, as their terminal can show them now: lines, or the last row of a program's screen.
+    pub fn says(&self, sentences: &[String]) -> Vec<u8> {
+        let pty = self.terminal.is_some();
+        match &self.terminal {
+            Some(terminal) if *self.taken.borrow() => {
+                whole::said(&sentences.join("; "), locked(terminal).1)
+            }
+            _ => sentences
+                .iter()
+                .flat_map(|sentence| tell::line(pty, sentence))
+                .collect(),
+        }
     }
 
     /// Somebody begins to watch.
@@ -493,6 +529,23 @@ mod tests {
         live.output(b"back");
         live.turn();
         assert!(painted(&now(&shown)).contains("back"));
+    }
+
+    #[test]
+    fn a_programs_screen_is_told_from_the_shells() {
+        let live = LiveScreen::new(Some(size(40, 10)));
+        let taken = live.taken();
+        let told = ["look".to_owned()];
+        assert_eq!(live.says(&told), b"\r\nlook\r\n");
+        live.output(b"\x1b[?10");
+        live.output(b"49h");
+        live.resize(size(40, 20));
+        assert!(*taken.borrow() && live.says(&told).starts_with(b"\x1b7\x1b[20;1H"));
+        live.output(b"\x1b[?1049l");
+        assert!(!*taken.borrow());
+        let lines = LiveScreen::new(None);
+        lines.output(b"\x1b[?1049h");
+        assert_eq!(lines.says(&told), b"look\n");
     }
 
     #[test]
